@@ -1,0 +1,1 @@
+"""The machine: pure state of tasks, workers and queues."""

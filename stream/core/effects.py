@@ -1,0 +1,224 @@
+"""What happened, as the engine tells it to the sinks. Immutable, in the order it happened.
+
+Instants are epoch seconds on this process's clock (the sender's skew is corrected), durations
+float seconds. None means that no event told it; it is never replaced by 0.
+"""
+
+from enum import StrEnum
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from .kinds import Kind
+from .record import TaskRecord
+from .states import Phase, State, WorkerState
+
+
+class Sent(Struct, frozen=True, gc=False):
+    """A message with the task was published (also for each retry)."""
+
+    uuid: str
+    kind: Kind
+    retries: int
+    sent_at: float
+    root_id: str | None
+    parent_id: str | None
+    traceparent: str | None
+    tracestate: str | None
+
+
+class Received(Struct, frozen=True, gc=False):
+    """A worker took a message."""
+
+    kind: Kind
+    redelivered: bool
+    """True where the same attempt had been received before."""
+
+
+class Started(Struct, frozen=True, gc=False):
+    """An attempt began to run."""
+
+    kind: Kind
+    wait: float | None
+    """From sent, or its ETA if later, to started."""
+    prefetch: float | None
+    """From received, or its ETA if later, to started."""
+
+
+class AttemptEnded(Struct, frozen=True, gc=False):
+    """One delivery of one attempt ended; the stuff a ``process`` span is made of."""
+
+    uuid: str
+    kind: Kind
+    retries: int
+    ordinal: int
+    """0 for the first delivery of this attempt, 1 for its first redelivery, …"""
+    state: State
+    inferred: bool
+    """True where no event said so."""
+    hostname: str | None
+    pid: int | None
+    root_id: str | None
+    parent_id: str | None
+    sent_at: float | None
+    received_at: float | None
+    started_at: float | None
+    ended_at: float
+    wait: float | None
+    run: float | None
+    """Seconds of execution: the worker's own measurement where it gives one."""
+    error_type: str | None
+    exception: str | None
+    """As the worker wrote it (a ``repr``)."""
+    traceback: str | None
+    reason: str | None
+    """For REVOKED ``revoked|expired|terminated``, for REJECTED and REQUEUED ``requeue|drop``, …"""
+    traceparent: str | None
+    tracestate: str | None
+
+
+class TaskFinished(Struct, frozen=True, gc=False):
+    """A task reached its end. Exactly one for each task."""
+
+    uuid: str
+    kind: Kind
+    state: State
+    inferred: bool
+    root_id: str | None
+    error_type: str | None
+    reason: str | None
+    attempts: int
+    run: float | None
+    """Of the attempt that decided."""
+    total: float | None
+    """From first sent to the end, waits and back-off included."""
+    finished_at: float
+
+
+class TaskForgotten(Struct, frozen=True, gc=False):
+    """An ended task is no longer recognised; told only where records are asked for."""
+
+    first_seen: int
+    """Order of first appearance."""
+    record: TaskRecord
+
+
+class TaskRevised(Struct, frozen=True, gc=False):
+    """Another end than the one already told came to light."""
+
+    uuid: str
+    kind: Kind
+    was: State
+    state: State
+
+
+class StuckReason(StrEnum):
+    """Why a task is called stuck."""
+
+    RUNS_LONG = "runs_long"
+    NOT_CONSUMED = "not_consumed"
+    """Nobody took it from its queue."""
+    NOT_STARTED = "not_started"
+    """A worker holds it and does not begin."""
+    RETRY_OVERDUE = "retry_overdue"
+
+
+class StuckBegan(Struct, frozen=True, gc=False):
+    """A task has been in one phase for longer than its limit."""
+
+    uuid: str
+    kind: Kind
+    phase: Phase
+    reason: StuckReason
+    since: float
+    age: float
+    limit: float
+    retries: int
+    ordinal: int
+    hostname: str | None
+    root_id: str | None
+    traceparent: str | None
+    at: float
+
+
+class StuckEnded(Struct, frozen=True, gc=False):
+    """A task that was stuck moved on."""
+
+    uuid: str
+    kind: Kind
+    phase: Phase
+    lasted: float
+    retries: int
+    ordinal: int
+    hostname: str | None
+    root_id: str | None
+    traceparent: str | None
+    at: float
+
+
+class WorkerChanged(Struct, frozen=True, gc=False):
+    """A worker process came, fell silent, returned or went."""
+
+    hostname: str
+    pid: int
+    was: WorkerState | None
+    state: WorkerState
+    at: float
+
+
+class EventsMissed(Struct, frozen=True, gc=False):
+    """A heartbeat shows more executions than starts were seen."""
+
+    hostname: str
+    pid: int
+    count: int
+
+
+class GapMarked(Struct, frozen=True, gc=False):
+    """A subscription was interrupted; what was published meanwhile was not seen."""
+
+    source: str
+    epoch: int
+    seconds: float
+    at: float
+
+
+class Oddity(StrEnum):
+    """What does not fit and is counted, never raised."""
+
+    DUPLICATE = "duplicate"
+    """The same event again (hostname, pid, clock, type, uuid)."""
+    LATE = "late"
+    """An event about something that had ended already."""
+    IMPLIED = "implied"
+    """An event whose predecessors were not seen."""
+    SKEW_CLAMPED = "skew_clamped"
+    """A latency came out negative and was set to 0."""
+    EVICTED = "evicted"
+    """A table was full and its oldest entry left early."""
+    EXPIRED = "expired"
+    """A task that nobody spoke of for very long was given up."""
+
+
+class Odd(Struct, frozen=True, gc=False):
+    """Something odd, counted by reason."""
+
+    oddity: Oddity
+    count: int = 1
+
+
+Effect: TypeAlias = (
+    Sent
+    | Received
+    | Started
+    | AttemptEnded
+    | TaskFinished
+    | TaskRevised
+    | TaskForgotten
+    | StuckBegan
+    | StuckEnded
+    | WorkerChanged
+    | EventsMissed
+    | GapMarked
+    | Odd
+)

@@ -1,0 +1,227 @@
+"""The machine: events and time in, effects out. Pure, deterministic, one caller.
+
+The engine never asks a clock: it is told the time with everything it is given, and what depends on
+time alone (lost workers, stuck tasks, what is forgotten) happens only when a tick says so. So the
+same input in the same order gives the same effects, whatever the batch boundaries.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final
+
+from msgspec import Struct
+
+from ..config import StuckLimits, StuckRule
+from ..events import (
+    Event,
+    QueueSample,
+    Subscribed,
+    TaskCancelled,
+    TaskFailed,
+    TaskReceived,
+    TaskRejected,
+    TaskRetried,
+    TaskRevoked,
+    TaskSent,
+    TaskStarted,
+    TaskSucceeded,
+    WorkerHeartbeat,
+    WorkerOffline,
+    WorkerOnline,
+)
+from .effects import Effect, GapMarked, TaskForgotten
+from .kinds import Kind, Kinds
+from .lifecycle import Lifecycle
+from .progress import Progress
+from .queues import QueueTable
+from .record import record_of
+from .states import State
+from .stuck import StuckWatch
+from .tables import LATER, SLOT_OF, STUCK, TaskTable
+from .view import TaskGauge, View
+from .workers import Graces, Workers
+
+_PRUNE_INTERVAL: Final = 60.0
+"""Seconds between two sweeps over small tables."""
+
+
+class Limits(Struct, frozen=True):
+    """How much the engine may hold."""
+
+    tasks: int = 1_000_000
+    """In flight; about 700 bytes each."""
+    remembered: int = 50_000
+    """Ended tasks that are still recognised: two seconds of a very busy cluster, 30 MB."""
+    kinds: int = 2_000
+    lanes: int = 20_000
+    queues: int = 1_000
+
+
+class Engine:
+    """Follows the tasks, workers and queues of a cluster.
+
+    Args:
+        limits: of the tables.
+        graces: how long to wait before giving something up.
+        stuck: limits of the phases.
+        stuck_rules: limits of their own for some task names.
+        records: tell each task's whole record when it is forgotten.
+    """
+
+    def __init__(
+        self,
+        limits: Limits | None = None,
+        graces: Graces | None = None,
+        *,
+        stuck: StuckLimits | None = None,
+        stuck_rules: tuple[StuckRule, ...] = (),
+        records: bool = False,
+    ) -> None:
+        limits = limits or Limits()
+        self.graces = graces or Graces()
+        self._effects: list[Effect] = []
+        emit = self._effects.append
+        self._emit = emit
+        self._records = records
+        self._now = 0.0
+        self._pruned_at = 0.0
+        self._last_event_at: float | None = None
+        self._tasks = TaskTable(in_flight_limit=limits.tasks, remembered_limit=limits.remembered)
+        self._queues = QueueTable(limits.queues)
+        self._kinds = Kinds(limits.kinds)
+        self._progress = Progress(self._tasks, self._kinds, emit)
+        self._lifecycle = Lifecycle(
+            self._tasks,
+            self._kinds,
+            self._progress,
+            emit=emit,
+            consumed=self._queues.consume,
+            heard_queue=self._queues.hear_of,
+        )
+        self._workers = Workers(
+            self._tasks, self._progress, emit, graces=self.graces, limit=limits.lanes
+        )
+        self._stuck = StuckWatch(stuck or StuckLimits(), stuck_rules)
+        # The handlers take the class they are filed under, which a mapping's type cannot say.
+        self._handlers: Mapping[type[Event], Callable[[Any, Any, float], None]] = {
+            TaskSent: self._lifecycle.sent,
+            TaskReceived: self._lifecycle.received,
+            TaskStarted: self._lifecycle.started,
+            TaskSucceeded: self._lifecycle.ended,
+            TaskFailed: self._lifecycle.ended,
+            TaskRetried: self._lifecycle.ended,
+            TaskRejected: self._lifecycle.ended,
+            TaskRevoked: self._lifecycle.ended,
+            TaskCancelled: self._lifecycle.ended,
+            WorkerOnline: self._workers.beat,
+            WorkerHeartbeat: self._workers.beat,
+            WorkerOffline: self._workers.offline,
+        }
+
+    # -- input ---------------------------------------------------------------------------------
+
+    def feed(self, events: Iterable[Event], now: float, source: str = "") -> list[Effect]:
+        """Take in events that arrived at *now*.
+
+        Returns the effects, in a list that the next call empties.
+        """
+        effects = self._begin(now)
+        now = self._now
+        handlers, lane_of = self._handlers, self._workers.lane
+        for event in events:
+            handler = handlers.get(type(event))
+            if handler is not None:
+                lane = lane_of(event.hostname, event.pid)
+                lane.hear(event.timestamp, now)
+                handler(event, lane, now)
+        self._last_event_at = now
+        self._queues.broker(source).last_frame_at = now
+        return effects
+
+    def sample(self, sample: QueueSample) -> list[Effect]:
+        """Take in a poll of the queue keys."""
+        effects = self._begin(sample.received_at)
+        self._queues.sample(sample, self._sent_at)
+        return effects
+
+    def subscribed(self, mark: Subscribed) -> list[Effect]:
+        """Take note that a subscription began (again)."""
+        effects = self._begin(mark.received_at)
+        broker = self._queues.broker(mark.source)
+        broker.epoch = mark.epoch
+        if mark.silent_since is not None:
+            seconds = max(0.0, mark.received_at - mark.silent_since)
+            broker.gap_seconds += seconds
+            self._emit(GapMarked(mark.source, mark.epoch, seconds, self._now))
+        return effects
+
+    def tick(self, now: float) -> list[Effect]:
+        """Let time pass: judge workers and tasks, forget what is over."""
+        effects = self._begin(now)
+        now = self._now
+        for task in self._tasks.due(now):
+            self._progress.come_due(task, now)
+        self._lifecycle.tell_unrouted()
+        self._workers.look(now)
+        self._workers.give_up_silent(now)
+        self._stuck.look(self._tasks, now, self._emit)
+        for task in self._tasks.forget(now - self.graces.remembered):
+            if self._records:
+                self._emit(TaskForgotten(task.first_seen, record_of(task)))
+        if now - self._pruned_at >= _PRUNE_INTERVAL:
+            self._pruned_at = now
+            self._tasks.prune()
+            self._workers.prune(now)
+        return effects
+
+    def _begin(self, now: float) -> list[Effect]:
+        self._effects.clear()
+        self._now = max(self._now, now)  # a clock that is set back must not turn time back
+        return self._effects
+
+    def _sent_at(self, uuid: str) -> float | None:
+        task = self._tasks.by_uuid.get(uuid)
+        return None if task is None else task.last.sent
+
+    # -- readings ------------------------------------------------------------------------------
+
+    @property
+    def queue_names(self) -> tuple[str, ...]:
+        """The queues that events named."""
+        return tuple(self._queues.names)
+
+    def view(self, now: float) -> View:
+        """Read the gauges from the tables."""
+        now = max(now, self._now)
+        return View(
+            now,
+            self._task_gauges(now),
+            self._workers.gauges(),
+            self._queues.queue_gauges(now),
+            self._queues.broker_gauges(now),
+            self._tasks.in_flight,
+            self._tasks.remembered,
+            self._last_event_at,
+        )
+
+    def _task_gauges(self, now: float) -> tuple[TaskGauge, ...]:
+        return tuple(
+            gauge
+            for state, slot in SLOT_OF.items()
+            for kind in self._tasks.kinds_in(slot)
+            for gauge in (self._task_gauge(kind, state, slot, now),)
+            if gauge.count
+        )
+
+    def _task_gauge(self, kind: Kind, state: State, slot: int, now: float) -> TaskGauge:
+        slots = self._tasks.slots
+        waiting = slots[slot].get(kind, {})
+        later = slots[slot + LATER].get(kind, {}) if slot + LATER < STUCK else {}
+        stuck = slots[slot + STUCK].get(kind, {})
+        fronts = [next(iter(members.values())).since for members in (waiting, stuck) if members]
+        return TaskGauge(
+            kind,
+            state,
+            len(waiting) + len(later) + len(stuck),
+            max(0.0, now - min(fronts)) if fronts else 0.0,
+            len(stuck),
+        )

@@ -1,0 +1,149 @@
+"""Lanes: the sending processes, one per (hostname, pid).
+
+Events of one lane come in the order of its clock; between lanes anything happens. A lane knows how
+far its clock is from ours, and, where it is a worker, what its heartbeats say and how many
+executions we did not see.
+"""
+
+from typing import Final
+
+from msgspec import Struct
+
+from ..events import WorkerHeartbeat, WorkerOffline, WorkerOnline
+from .states import WorkerState
+
+SKEW_WINDOW: Final = 60.0
+"""Seconds over which the quickest arrival is sought: some heartbeats of any pool, and short enough
+to follow a clock that is being slewed."""
+IDLE_BEATS: Final = 2
+"""Heartbeats without work after which what we think is running there has ended unseen: one may
+overtake the buffered end, two cannot."""
+
+WorkerEvent = WorkerOnline | WorkerHeartbeat | WorkerOffline
+
+
+class Lane(Struct, eq=False, gc=False):
+    """One process that sends events: a worker's main process, a pool child, a producer."""
+
+    hostname: str
+    pid: int
+    heard_at: float = 0.0
+    """Arrival of its last event, our clock."""
+
+    holds_work: bool = False
+    """Took messages, and has not been judged gone since."""
+
+    # Clock skew: the smallest (arrival - timestamp) of this window and of the one before.
+    low: float = float("inf")
+    low_before: float = float("inf")
+    window_ends_at: float = 0.0
+
+    # Only of workers:
+    state: WorkerState | None = None
+    """None until it sends a worker event."""
+    beat_at: float = 0.0
+    """Arrival of the last worker event."""
+    beat_clock: int = -1
+    beat_clock_before: int = -1
+    freq: float = 2.0
+    active: int | None = None
+    processed: int | None = None
+    version: str | None = None
+    idle_beats: int = 0
+    excess_since: float | None = None
+    """Since when it reports less work than we think it does."""
+    running: dict[str, int] = {}
+    """uuid -> deliveries that started here and did not end."""
+
+    # Executions seen against executions counted (see `measure`):
+    base_processed: int | None = None
+    base_clock: int = -1
+    starts: int = 0
+    starts_after_pending: int = 0
+    pending_processed: int = 0
+    pending_clock: int = -1
+    unseen: int = 0
+    measured: int = 0
+    """Executions up to the heartbeat that was compared last."""
+    starts_seen: int = 0
+    """All, also those before the first heartbeat."""
+    duplicates: int = 0
+
+    @property
+    def offset(self) -> float:
+        """Seconds to add to its timestamps to have them on our clock."""
+        return min(self.low, self.low_before)
+
+    @property
+    def skew(self) -> float | None:
+        """Seconds that its clock is ahead of ours; None before its first event."""
+        return None if self.heard_at == 0.0 else -self.offset
+
+    @property
+    def coverage(self) -> float | None:
+        """Share of the counted executions whose start was seen; None before there are any."""
+        if self.measured <= 0:
+            return None
+        return max(0.0, 1.0 - self.unseen / self.measured)
+
+    def hear(self, timestamp: float, now: float) -> None:
+        """Take note of an event's times."""
+        self.heard_at = now
+        delay = now - timestamp
+        if now >= self.window_ends_at:
+            self.low_before, self.low = self.low, delay
+            self.window_ends_at = now + SKEW_WINDOW
+        elif delay < self.low:
+            self.low = delay
+
+    def count_start(self, clock: int) -> None:
+        """Take note of a ``task-started``."""
+        self.starts_seen += 1
+        if clock > self.base_clock:
+            self.starts += 1
+            if clock > self.pending_clock:
+                self.starts_after_pending += 1
+
+    def beat(self, event: WorkerEvent, now: float) -> int:
+        """Take in a worker event that is newer than the last; return newly unseen executions."""
+        self.beat_at = now
+        self.beat_clock_before, self.beat_clock = self.beat_clock, event.clock
+        self.version = event.sw_ver or self.version
+        if event.freq:
+            self.freq = event.freq
+        if event.active is None or event.processed is None:
+            return 0  # the answer to a broadcast has no numbers
+        self.active, self.processed = event.active, event.processed
+        self._note_excess(event.active, now)
+        if self.base_processed is None:
+            self._begin(event)
+            return 0
+        missed = self.measure()
+        self.pending_processed, self.pending_clock = event.processed, event.clock
+        self.starts_after_pending = 0
+        return missed
+
+    def measure(self) -> int:
+        """Compare the executions of the *previous* heartbeat with the starts seen before it.
+
+        Its task events may trail a heartbeat by one flush, so it is compared one heartbeat later.
+        Returns how many more are missing than were known.
+        """
+        if self.base_processed is None or self.pending_clock <= self.base_clock:
+            return 0
+        self.measured = self.pending_processed - self.base_processed
+        unseen = max(0, self.measured - (self.starts - self.starts_after_pending))
+        missed, self.unseen = unseen - self.unseen, unseen
+        return max(0, missed)
+
+    def _begin(self, event: WorkerEvent) -> None:
+        self.base_processed = event.processed
+        self.base_clock = self.pending_clock = event.clock
+        self.starts = self.starts_after_pending = 0
+
+    def _note_excess(self, active: int, now: float) -> None:
+        self.idle_beats = 0 if active else self.idle_beats + 1
+        if active >= len(self.running):
+            self.excess_since = None
+        elif self.excess_since is None:
+            self.excess_since = now

@@ -1,0 +1,360 @@
+"""What task events do to the task records.
+
+No order of events is illegal. Each lane's events come in its own order; sent, received and the
+rest race across lanes. So every event is attributed to a delivery by what it says (``retries``) and
+by its lane, never by its place in the stream, and the task's state is derived from its deliveries.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from ..events import (
+    TaskFailed,
+    TaskReceived,
+    TaskRetried,
+    TaskSent,
+    TaskStarted,
+    TaskSucceeded,
+)
+from .attribution import EndEvent, begins_before, end_of, epoch, same, to_end
+from .effects import (
+    Effect,
+    Odd,
+    Oddity,
+    Received,
+    Sent,
+    Started,
+)
+from .failure import error_type
+from .kinds import Kinds
+from .lanes import Lane
+from .progress import Progress
+from .states import State
+from .tables import TaskTable
+from .task import ENDS, OPEN, Delivery, Task
+
+_DUPLICATE: Final = Odd(Oddity.DUPLICATE)
+_LATE: Final = Odd(Oddity.LATE)
+_IMPLIED: Final = Odd(Oddity.IMPLIED)
+
+
+class Lifecycle:
+    """Applies task events to the tables and says what happened.
+
+    Args:
+        tasks: the tables.
+        kinds: the interned (name, queue) pairs.
+        progress: keeps the tasks' states in line.
+        emit: takes each effect.
+        consumed: told the queue of each message that a worker took, where it is known.
+        heard_queue: told each queue name.
+    """
+
+    def __init__(
+        self,
+        tasks: TaskTable,
+        kinds: Kinds,
+        progress: Progress,
+        *,
+        emit: Callable[[Effect], None],
+        consumed: Callable[[str], None],
+        heard_queue: Callable[[str], None],
+    ) -> None:
+        self._tasks = tasks
+        self._kinds = kinds
+        self._progress = progress
+        self._emit = emit
+        self._consumed = consumed
+        self._heard_queue = heard_queue
+        # Received before they were sent, as far as we saw: nearly always the producer's event is a
+        # few milliseconds late and tells the queue, so what to count is put off until then.
+        self._unrouted: dict[str, Task] = {}
+        self._unrouted_before: dict[str, Task] = {}
+
+    # -- sent ----------------------------------------------------------------------------------
+
+    def sent(self, event: TaskSent, lane: Lane, now: float) -> None:
+        """A message with the task was published."""
+        if event.queue:
+            self._heard_queue(event.queue)
+        task = self._tasks.by_uuid.get(event.uuid)
+        if task is None:
+            delivery = Delivery(event.retries or 0)
+            self._fill_sent(delivery, event, lane)
+            kind = self._kinds.get(event.name, event.queue)
+            task = Task(event.uuid, kind, event.root_id, event.parent_id, delivery)
+            task.first_sent = delivery
+            task.since = now
+            self._progress.enter(task, delivery, now)
+        elif not self._add_sent(task, event, lane, now):
+            return
+        self._emit(
+            Sent(
+                event.uuid,
+                task.kind,
+                event.retries or 0,
+                event.timestamp + lane.offset,
+                task.root_id,
+                task.parent_id,
+                event.traceparent,
+                event.tracestate,
+            )
+        )
+
+    def _add_sent(self, task: Task, event: TaskSent, lane: Lane, now: float) -> bool:
+        """Note that a known task was sent, perhaps again; False for a duplicate."""
+        retries = event.retries or 0
+        attempt = task.of_attempt(retries)
+        for each in attempt:
+            if each.sender is lane and same(
+                each.sent_clock, event.clock, each.sent_at, event.timestamp
+            ):
+                self._duplicate(lane)
+                return False
+        delivery = next((each for each in attempt if each.sent_at is None), None)
+        if delivery is None:
+            delivery = Delivery(retries, len(attempt))
+            self._progress.add(task, delivery)
+        self._fill_sent(delivery, event, lane)
+        if task.first_sent is None or retries < task.first_sent.retries:
+            task.first_sent = delivery
+        self._progress.learn(task, event, queue=event.queue)
+        self._progress.update(task, now)
+        if self._unrouted.pop(task.uuid, None) or self._unrouted_before.pop(task.uuid, None):
+            self._tell_received(task, redelivered=False)
+        return True
+
+    def _fill_sent(self, delivery: Delivery, event: TaskSent, lane: Lane) -> None:
+        delivery.sender = lane
+        delivery.sent_at = event.timestamp
+        delivery.sent_clock = event.clock
+        if event.eta is not None:
+            delivery.eta = epoch(event.eta)
+        if event.traceparent is not None:
+            delivery.trace = (event.traceparent, event.tracestate)
+
+    # -- received ------------------------------------------------------------------------------
+
+    def received(self, event: TaskReceived, lane: Lane, now: float) -> None:
+        """A worker took a message."""
+        task = self._tasks.by_uuid.get(event.uuid)
+        retries = event.retries or 0
+        if task is None:
+            delivery = Delivery(retries, state=State.RECEIVED)
+            self._fill_received(delivery, event, lane)
+            kind = self._kinds.get(event.name, None)
+            task = Task(event.uuid, kind, event.root_id, event.parent_id, delivery)
+            self._progress.enter(task, delivery, now)
+            self._unrouted[task.uuid] = task
+            return
+        last = task.last
+        if task.past is None and last.lane is None and last.retries == retries:
+            delivery = last  # nearly always: it was sent, and nothing else
+        else:
+            found = self._delivery_to_receive(task, event, lane, retries)
+            if found is None:
+                return
+            delivery = found
+        if delivery.state is State.SENT:
+            delivery.state = State.RECEIVED
+        self._fill_received(delivery, event, lane)
+        self._progress.learn(task, event, queue=None)
+        self._tell_received(task, redelivered=delivery.ordinal > 0)
+        self._progress.update(task, now)
+
+    def _tell_received(self, task: Task, *, redelivered: bool) -> None:
+        if task.kind.queue is not None:
+            self._consumed(task.kind.queue)
+        self._emit(Received(task.kind, redelivered))
+
+    def tell_unrouted(self) -> None:
+        """Tell what was received without a queue becoming known since the tick before last."""
+        for task in self._unrouted_before.values():
+            self._tell_received(task, redelivered=False)
+        self._unrouted_before, self._unrouted = self._unrouted, {}
+
+    def _delivery_to_receive(
+        self, task: Task, event: TaskReceived, lane: Lane, retries: int
+    ) -> Delivery | None:
+        """Find or make the delivery that a worker took; None for a duplicate."""
+        attempt = task.of_attempt(retries)
+        for each in attempt:
+            if each.lane is lane and same(
+                each.received_clock, event.clock, each.received_at, event.timestamp
+            ):
+                self._duplicate(lane)
+                return None
+        for each in attempt:
+            if each.lane is lane and each.received_at is None and begins_before(event, each):
+                return each  # its start or end was seen first
+        for each in attempt:
+            if each.lane is None:
+                self._replace(task, each, event)
+                return each
+        delivery = Delivery(retries, len(attempt))
+        if attempt:  # the broker gave the same message again: it was sent once
+            first = attempt[0]
+            delivery.sender, delivery.sent_at = first.sender, first.sent_at
+            delivery.sent_clock, delivery.eta = first.sent_clock, first.eta
+            if event.name is not None and event.name != task.kind.name:
+                self._replace(task, delivery, event)
+        self._progress.add(task, delivery)
+        return delivery
+
+    def _fill_received(self, delivery: Delivery, event: TaskReceived, lane: Lane) -> None:
+        delivery.lane = lane
+        lane.holds_work = True
+        delivery.received_at = event.timestamp
+        delivery.received_clock = event.clock
+        if event.eta is not None:
+            delivery.eta = epoch(event.eta)
+        if event.traceparent is not None:
+            delivery.trace = (event.traceparent, event.tracestate)
+
+    def _replace(self, task: Task, by: Delivery, event: TaskReceived) -> None:
+        """``self.replace``: the same uuid was sent anew while it ran; that run has no end event."""
+        for each in task.of_attempt(by.retries):
+            if each is not by and each.state is State.STARTED and each.ordinal < by.ordinal:
+                ended_at = each.started_at or event.timestamp
+                if by.sent_at is not None and by.sender is not None and each.lane is not None:
+                    ended_at = max(ended_at, by.sent_at + by.sender.offset - each.lane.offset)
+                each.ended_at = ended_at
+                self._progress.end(task, each, State.REPLACED, inferred=True)
+
+    # -- started -------------------------------------------------------------------------------
+
+    def started(self, event: TaskStarted, lane: Lane, now: float) -> None:
+        """A pool process began to run the task."""
+        task = self._tasks.by_uuid.get(event.uuid)
+        if task is None:
+            delivery = Delivery(0, lane=lane)
+            task = Task(event.uuid, self._kinds.get(None, None), None, None, delivery)
+            self._progress.enter(task, delivery, now)
+            self._emit(_IMPLIED)
+        else:
+            delivery = task.last
+            if (
+                task.past is not None
+                or delivery.lane is not lane
+                or delivery.state is not State.RECEIVED
+            ):
+                found = self._delivery_to_start(task, event, lane)
+                if found is None:
+                    return
+                delivery = found
+        lane.holds_work = True
+        lane.count_start(event.clock)
+        task.starts += 1
+        delivery.started_at = event.timestamp
+        delivery.started_clock = event.clock
+        if delivery.state in OPEN:
+            delivery.state = State.STARTED
+            lane.running[task.uuid] = lane.running.get(task.uuid, 0) + 1
+        self._emit(
+            Started(
+                task.kind,
+                self._progress.clamped(delivery.wait),
+                self._progress.clamped(delivery.prefetch),
+            )
+        )
+        self._progress.update(task, now)
+
+    def _delivery_to_start(self, task: Task, event: TaskStarted, lane: Lane) -> Delivery | None:
+        """Find or make the delivery that began; None for a duplicate."""
+        here = [each for each in task.deliveries() if each.lane is lane]
+        for each in here:
+            if same(each.started_clock, event.clock, each.started_at, event.timestamp):
+                self._duplicate(lane)
+                return None
+        for each in here:
+            if each.state is State.RECEIVED:
+                return each
+        for each in here:  # its end was seen first
+            if each.started_at is None and each.ended_at is not None:
+                self._emit(_LATE)
+                return each
+        return self._implied(task, lane)
+
+    def _implied(self, task: Task, lane: Lane) -> Delivery:
+        """A delivery that must have been, of which nothing was seen so far."""
+        self._emit(_IMPLIED)
+        last = task.last
+        if last.lane is None:
+            last.lane = lane
+            return last
+        delivery = Delivery(last.retries, len(task.of_attempt(last.retries)), lane=lane)
+        self._progress.add(task, delivery)
+        return delivery
+
+    # -- ends ----------------------------------------------------------------------------------
+
+    def ended(self, event: EndEvent, lane: Lane, now: float) -> None:
+        """A delivery ended on its worker."""
+        task = self._tasks.by_uuid.get(event.uuid)
+        if task is None:
+            delivery = Delivery(0, lane=lane)
+            task = Task(event.uuid, self._kinds.get(None, None), None, None, delivery)
+            self._progress.enter(task, delivery, now)
+            self._emit(_IMPLIED)
+        else:
+            delivery = task.last
+            if (
+                task.past is not None
+                or delivery.lane is not lane
+                or delivery.state is not State.STARTED
+            ):
+                found = self._delivery_to_end(task, event, lane)
+                if found is None:
+                    return
+                delivery = found
+        delivery.ended_at = event.timestamp
+        delivery.ended_clock = event.clock
+        state, reason = end_of(event)
+        if type(event) is TaskSucceeded:
+            delivery.run = event.runtime
+            self._progress.end(task, delivery, state)
+        else:
+            self._end_oddly(task, delivery, event, state=state, reason=reason)
+        self._progress.update(task, now, reason=reason)
+
+    def _end_oddly(
+        self, task: Task, delivery: Delivery, event: EndEvent, *, state: State, reason: str | None
+    ) -> None:
+        exception = traceback = error = None
+        if isinstance(event, TaskFailed | TaskRetried):
+            exception, traceback = event.exception, event.traceback
+            error = error_type(exception, traceback)
+            if state is State.FAILURE:
+                task.error_type = error
+        self._progress.end(
+            task,
+            delivery,
+            state,
+            reason=reason,
+            failure=(error, exception, traceback),
+        )
+
+    def _delivery_to_end(self, task: Task, event: EndEvent, lane: Lane) -> Delivery | None:
+        """Find or make the delivery that ended; None for a duplicate or a second end."""
+        here = [each for each in task.deliveries() if each.lane is lane]
+        for each in here:
+            if each.ended_clock != -1 and same(
+                each.ended_clock, event.clock, each.ended_at, event.timestamp
+            ):
+                self._duplicate(lane)
+                return None
+        if chosen := to_end(event, here):
+            return chosen
+        for each in here:
+            if each.inferred:  # given up too early: this is how it really ended
+                return each
+        if any(each.state in ENDS for each in here) or (
+            isinstance(event, TaskRetried) and any(each.state is State.RETRY for each in here)
+        ):
+            self._emit(_LATE)  # Celery 5.7 tells some failures twice
+            return None
+        return self._implied(task, lane)
+
+    def _duplicate(self, lane: Lane) -> None:
+        lane.duplicates += 1
+        self._emit(_DUPLICATE)

@@ -1,0 +1,261 @@
+"""The state of each task, derived from its deliveries, and what is told when it changes.
+
+A delivery ends once and is told once; a task is told to be finished once. What comes to light later
+is told as a revision.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from ..events import TaskReceived, TaskSent
+from .effects import AttemptEnded, Effect, Odd, Oddity, TaskFinished, TaskRevised
+from .kinds import Kinds
+from .lanes import Lane
+from .states import State
+from .stuck import stuck_ended
+from .tables import LATER, SLOT_OF, STARTED, STUCK, TaskTable
+from .task import OPEN, Delivery, Task, outcome, waiting_state
+
+MAX_DELIVERIES: Final = 64
+"""Of one task; beyond it the oldest ended one is dropped (``chord_unlock`` retries for hours)."""
+_GIVEN_UP: Final = frozenset({State.LOST, State.UNKNOWN})
+"""When such a delivery really ended is not known, so neither is how long it ran."""
+_RETURNED: Final = frozenset({State.REQUEUED, State.CANCELLED})
+"""Ends of a delivery after which the broker gives the message to somebody else."""
+_CLAMPED: Final = Odd(Oddity.SKEW_CLAMPED)
+
+Failure = tuple[str | None, str | None, str | None]
+"""Class, exception and traceback."""
+NO_FAILURE: Final[Failure] = (None, None, None)
+
+
+class Progress:
+    """Moves tasks through the tables and says what ended.
+
+    Args:
+        tasks: the tables.
+        kinds: the interned (name, queue) pairs.
+        emit: takes each effect.
+    """
+
+    def __init__(self, tasks: TaskTable, kinds: Kinds, emit: Callable[[Effect], None]) -> None:
+        self._tasks = tasks
+        self._kinds = kinds
+        self._emit = emit
+        self._returned: dict[str, float] = {}
+        """Tasks whose message went back to the broker, and when: in that order."""
+
+    def end(
+        self,
+        task: Task,
+        delivery: Delivery,
+        state: State,
+        *,
+        inferred: bool = False,
+        reason: str | None = None,
+        failure: Failure = NO_FAILURE,
+    ) -> None:
+        """Close a delivery and tell it, once: a real end after an inferred one is only noted."""
+        lane = delivery.lane
+        told = delivery.inferred
+        if delivery.state is State.STARTED and lane is not None:
+            _stop_running(lane, task.uuid)
+        delivery.state, delivery.inferred = state, inferred
+        if told:
+            return
+        if state in _RETURNED:
+            self._returned.pop(task.uuid, None)
+            self._returned[task.uuid] = delivery.on_our_clock(delivery.ended_at) or 0.0
+        if delivery.run is not None:
+            delivery.run = self._clamp(delivery.run)
+        elif (
+            state not in _GIVEN_UP
+            and delivery.started_at is not None
+            and delivery.ended_at is not None
+        ):
+            delivery.run = self._clamp(delivery.ended_at - delivery.started_at)
+        self._emit(
+            AttemptEnded(
+                task.uuid,
+                task.kind,
+                delivery.retries,
+                delivery.ordinal,
+                state,
+                inferred,
+                None if lane is None else lane.hostname,
+                None if lane is None else lane.pid,
+                task.root_id,
+                task.parent_id,
+                delivery.sent,
+                delivery.on_our_clock(delivery.received_at),
+                delivery.on_our_clock(delivery.started_at),
+                delivery.ended or 0.0,
+                self.clamped(delivery.wait),
+                delivery.run,
+                *failure,
+                reason,
+                *(delivery.trace or (None, None)),
+            )
+        )
+
+    # -- given up ------------------------------------------------------------------------------
+
+    def give_up(
+        self, task: Task, delivery: Delivery, state: State, *, at: float, reason: str
+    ) -> None:
+        """Nobody will tell how this ended.
+
+        Args:
+            task: the task.
+            delivery: the one of its deliveries that is given up.
+            state: LOST or UNKNOWN.
+            at: now, our clock.
+            reason: why, for the effect; from a closed set.
+        """
+        offset = 0.0 if delivery.lane is None else delivery.lane.offset
+        delivery.ended_at = at - offset
+        self.end(task, delivery, state, inferred=True, reason=reason)
+        self.update(task, at, reason=reason)
+
+    def not_redelivered(self, before: float) -> Iterator[Task]:
+        """Take out the tasks that went back to the broker and that no worker took since."""
+        while self._returned:
+            uuid, at = next(iter(self._returned.items()))
+            if at > before:
+                return
+            del self._returned[uuid]
+            task = self._tasks.by_uuid.get(uuid)
+            if task is not None and not task.finished and task.last.state in _RETURNED:
+                yield task
+
+    def requeue(self, task: Task, delivery: Delivery, *, at: float) -> None:
+        """The worker that held the message died before it began: the broker gives it again."""
+        offset = 0.0 if delivery.lane is None else delivery.lane.offset
+        delivery.ended_at = at - offset
+        self.end(task, delivery, State.REQUEUED, inferred=True, reason="worker_lost")
+        self.update(task, at)
+
+    # -- state ---------------------------------------------------------------------------------
+
+    def enter(self, task: Task, delivery: Delivery, now: float) -> None:
+        """Take in a task that was not known, with its first delivery."""
+        slot = SLOT_OF[delivery.state]
+        task.state = delivery.state
+        task.since = now
+        if delivery.eta is not None and delivery.eta > now:
+            slot += LATER
+            task.since = delivery.eta
+        self._tasks.enter(task, slot)
+        if slot >= LATER:
+            self._tasks.wait_until(task, task.since)
+        for surplus in self._tasks.surplus():
+            self.give_up(surplus, surplus.last, State.UNKNOWN, at=now, reason="evicted")
+            self._emit(Odd(Oddity.EVICTED))
+
+    def add(self, task: Task, delivery: Delivery) -> None:
+        """Give a task another delivery."""
+        task.add(delivery)
+        past = task.past
+        if past is not None and len(past) > MAX_DELIVERIES:
+            oldest = next((each for each in past if each.state not in OPEN), past[0])
+            past.remove(oldest)
+
+    def learn(self, task: Task, event: TaskSent | TaskReceived, *, queue: str | None) -> None:
+        """Take over what was not known of a task, or what is newer."""
+        if task.root_id is None:
+            task.root_id = event.root_id
+        if task.parent_id is None and event.parent_id != task.uuid:
+            task.parent_id = event.parent_id
+        kind = task.kind
+        name = event.name or kind.name
+        if (queue is None or queue == kind.queue) and name == kind.name:
+            return
+        learned = self._kinds.get(name, queue or kind.queue)
+        if task.finished:
+            task.kind = learned
+        elif learned is not kind:
+            self._tasks.move(task, task.slot, learned)
+
+    def update(self, task: Task, now: float, *, reason: str | None = None) -> None:
+        """Bring the task's state in line with its deliveries."""
+        decided = outcome(task)
+        if decided is not None:
+            self._finish(task, decided, now, reason=reason)
+            return
+        if task.finished:
+            return  # it ran again: what that yields is told as a revision
+        state = waiting_state(task)
+        last = task.last
+        slot = SLOT_OF[state]
+        since = now
+        if slot != STARTED and last.eta is not None and last.eta > now:
+            slot += LATER
+            since = last.eta
+        if slot == task.slot % STUCK and (slot < LATER or since == task.since):
+            return
+        if task.slot >= STUCK:
+            self._emit(stuck_ended(task, now))
+        task.state = state
+        task.since = since
+        self._tasks.move(task, slot, task.kind)
+        if slot >= LATER:
+            self._tasks.wait_until(task, since)
+
+    def come_due(self, task: Task, now: float) -> None:
+        """A task's ETA has come: from now on it waits in earnest."""
+        self._tasks.move(task, task.slot - LATER, task.kind)
+        task.since = now
+
+    def _finish(self, task: Task, decided: Delivery, now: float, *, reason: str | None) -> None:
+        state, was = decided.state, task.state
+        if task.finished:
+            if state is not was:
+                task.state = state
+                self._emit(TaskRevised(task.uuid, task.kind, was, state))
+            return
+        if task.slot >= STUCK:
+            self._emit(stuck_ended(task, now))
+        task.state = state
+        self._tasks.finish(task, now)
+        ended = decided.ended
+        self._emit(
+            TaskFinished(
+                task.uuid,
+                task.kind,
+                state,
+                decided.inferred,
+                task.root_id,
+                task.error_type if state is State.FAILURE else None,
+                reason,
+                decided.retries + 1,
+                decided.run,
+                self._total(task, ended),
+                now if ended is None else ended,
+            )
+        )
+
+    # -- latencies -----------------------------------------------------------------------------
+
+    def _total(self, task: Task, ended: float | None) -> float | None:
+        first = task.first_sent
+        if first is None or ended is None or first.retries or first.sent is None:
+            return None
+        return self._clamp(ended - first.sent)
+
+    def clamped(self, seconds: float | None) -> float | None:
+        """Set a negative duration to 0 and count it: the skew is not known better."""
+        return None if seconds is None else self._clamp(seconds)
+
+    def _clamp(self, seconds: float) -> float:
+        if seconds >= 0.0:
+            return seconds
+        self._emit(_CLAMPED)
+        return 0.0
+
+
+def _stop_running(lane: Lane, uuid: str) -> None:
+    left = lane.running.get(uuid, 0) - 1
+    if left > 0:
+        lane.running[uuid] = left
+    else:
+        lane.running.pop(uuid, None)

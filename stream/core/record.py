@@ -1,0 +1,74 @@
+"""The whole story of one task in one line, for analysis."""
+
+from msgspec import Struct
+
+from .states import State
+from .task import Task, outcome
+
+
+class TaskRecord(Struct, frozen=True, gc=False):
+    """One task, as it stands when it is forgotten.
+
+    Instants are epoch seconds on this process's clock, durations seconds; None where unknown.
+    Times and the worker are those of the delivery that decided.
+    """
+
+    uuid: str
+    name: str | None
+    state: State
+    inferred: bool
+    attempts: int
+    deliveries: int
+    executions: int
+    """Starts that were seen."""
+    retries: int
+    queue: str | None
+    worker: str | None
+    root_id: str | None
+    parent_id: str | None
+    sent_at: float | None
+    received_at: float | None
+    started_at: float | None
+    ended_at: float | None
+    wait_time: float | None
+    prefetch_time: float | None
+    run_time: float | None
+    total_time: float | None
+    error_type: str | None
+    internal: bool
+
+
+def record_of(task: Task) -> TaskRecord:
+    """Read a task's record from its deliveries."""
+    deliveries = list(task.deliveries())
+    decisive = outcome(task) or task.last
+    sent_at = task.first_sent.sent if task.first_sent is not None else None
+    ended_at = decisive.ended
+    return TaskRecord(
+        task.uuid,
+        task.kind.name,
+        task.state,
+        decisive.inferred,
+        len({each.retries for each in deliveries}),
+        sum(each.lane is not None for each in deliveries),
+        task.starts,
+        max(each.retries for each in deliveries),
+        task.kind.queue,
+        None if decisive.lane is None else decisive.lane.hostname,
+        task.root_id,
+        task.parent_id,
+        sent_at,
+        decisive.on_our_clock(decisive.received_at),
+        decisive.on_our_clock(decisive.started_at),
+        ended_at,
+        _not_negative(decisive.wait),
+        _not_negative(decisive.prefetch),
+        decisive.run,
+        None if sent_at is None or ended_at is None else max(0.0, ended_at - sent_at),
+        task.error_type if task.state is State.FAILURE else None,
+        task.kind.internal,
+    )
+
+
+def _not_negative(seconds: float | None) -> float | None:
+    return None if seconds is None else max(0.0, seconds)

@@ -1,0 +1,139 @@
+"""The tables of tasks: those in flight by kind and phase, those that ended, those that wait.
+
+Everything that is asked of all tasks at once (how many, which one waits longest, which is over its
+limit) is read from the front of a table that is in order, so it costs the number of kinds and not
+the number of tasks. Dicts keep insertion order; a task enters a table when its phase begins.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from heapq import heappop, heappush
+from itertools import islice
+from typing import Final
+
+from .kinds import Kind
+from .states import State
+from .task import Task
+
+SENT, RECEIVED, STARTED, RETRY = range(4)
+LATER: Final = 4
+"""Added to a slot: waits for its ETA. Kept apart, because these are not in order of due time."""
+STUCK: Final = 8
+"""Added to a slot: called stuck. Kept apart, so that the front of a table is not yet judged."""
+SLOTS: Final = 12
+STATE_OF: Final = (State.SENT, State.RECEIVED, State.STARTED, State.RETRY)
+SLOT_OF: Final = {state: slot for slot, state in enumerate(STATE_OF)}
+
+Members = dict[str, Task]
+
+
+class TaskTable:
+    """All tasks that are known, by uuid, and the ones in flight by phase.
+
+    Args:
+        in_flight_limit: beyond it the ones that wait longest are given up.
+        remembered_limit: how many ended ones are kept recognisable at the most.
+    """
+
+    def __init__(self, *, in_flight_limit: int, remembered_limit: int) -> None:
+        self._in_flight_limit = in_flight_limit
+        self._remembered_limit = remembered_limit
+        self.by_uuid: dict[str, Task] = {}
+        self.slots: tuple[dict[Kind, Members], ...] = tuple({} for _ in range(SLOTS))
+        self._remembered: deque[Task] = deque()
+        self._due: list[tuple[float, int, str]] = []
+        self.in_flight = 0
+        self._seen = 0
+
+    @property
+    def remembered(self) -> int:
+        """Ended tasks that are still recognised."""
+        return len(self._remembered)
+
+    def enter(self, task: Task, slot: int) -> None:
+        """Take in a task that was not known."""
+        self._seen += 1
+        task.first_seen = self._seen
+        self.by_uuid[task.uuid] = task
+        self.in_flight += 1
+        self._place(task, slot)
+
+    def move(self, task: Task, slot: int, kind: Kind) -> None:
+        """Put a task in flight into another phase, or under another kind."""
+        del self.slots[task.slot][task.kind][task.uuid]
+        task.kind = kind
+        self._place(task, slot)
+
+    def _place(self, task: Task, slot: int) -> None:
+        task.slot = slot
+        table = self.slots[slot]
+        members = table.get(task.kind)
+        if members is None:
+            members = table[task.kind] = {}
+        members[task.uuid] = task
+
+    def finish(self, task: Task, at: float) -> None:
+        """A task ended: it leaves its phase and is remembered for a while."""
+        del self.slots[task.slot][task.kind][task.uuid]
+        self.in_flight -= 1
+        task.finished = True
+        task.since = at
+        self._remembered.append(task)
+
+    def wait_until(self, task: Task, due_at: float) -> None:
+        """Have `due` return the task once its ETA has come."""
+        heappush(self._due, (due_at, task.first_seen, task.uuid))
+
+    def due(self, now: float) -> Iterator[Task]:
+        """Take out the tasks whose ETA has come and that still wait for it."""
+        while self._due and self._due[0][0] <= now:
+            _, first_seen, uuid = heappop(self._due)
+            task = self.by_uuid.get(uuid)
+            if task is None or task.finished or task.first_seen != first_seen:
+                continue
+            if LATER <= task.slot < STUCK and task.since <= now:
+                yield task
+
+    def surplus(self) -> list[Task]:
+        """Return the tasks to give up when there are too many in flight: a hundredth at a time.
+
+        Those that wait to be received come first, since most of the dead ones are among them. A
+        batch, because finding the front of a dict that lost its front costs what was lost.
+        """
+        if self.in_flight <= self._in_flight_limit:
+            return []
+        wanted = self.in_flight - self._in_flight_limit + self._in_flight_limit // 100
+        everyone = (
+            task
+            for slot in range(SLOTS)
+            for _, members in self.members(slot)
+            for task in members.values()
+        )
+        return list(islice(everyone, wanted))
+
+    def forget(self, before: float) -> Iterator[Task]:
+        """Take out the ended tasks that ended before an instant, or that are too many."""
+        remembered = self._remembered
+        while remembered and (
+            remembered[0].since < before or len(remembered) > self._remembered_limit
+        ):
+            task = remembered.popleft()
+            del self.by_uuid[task.uuid]
+            yield task
+
+    def members(self, slot: int) -> Iterator[tuple[Kind, Members]]:
+        """All tasks in one slot, by kind. The table must not change meanwhile."""
+        for kind, members in self.slots[slot].items():
+            if members:
+                yield kind, members
+
+    def kinds_in(self, slot: int) -> list[Kind]:
+        """The kinds with tasks in one phase, those that wait for an ETA or are stuck included."""
+        same_phase = (slot, slot + LATER, slot + STUCK)
+        return list(dict.fromkeys(kind for each in same_phase for kind in self.slots[each]))
+
+    def prune(self) -> None:
+        """Drop the kinds that have no tasks; an emptied dict keeps the size it once had."""
+        for table in self.slots:
+            for kind in [kind for kind, members in table.items() if not members]:
+                del table[kind]

@@ -1,0 +1,192 @@
+"""The record of one task: its deliveries, and what they say together.
+
+A *delivery* is one message that reached (or will reach) one worker; deliveries with the same
+``retries`` make an *attempt*; attempts make the task. Nearly every task has one delivery, so the
+record holds the newest one directly and a list only for those before it.
+
+Raw timestamps are kept as the sender wrote them; they are put on our clock when they are used,
+with what is then known of the sender's skew. ``gc=False``: the records form no cycles.
+"""
+
+from collections.abc import Iterator
+from typing import Final
+
+from msgspec import Struct
+
+from .kinds import Kind
+from .lanes import Lane
+from .states import State
+
+OPEN: Final = frozenset({State.SENT, State.RECEIVED, State.STARTED})
+"""States of a delivery that has not ended."""
+_RANK: Final = {
+    State.SUCCESS: 5,
+    State.FAILURE: 4,
+    State.REVOKED: 3,
+    State.REJECTED: 2,
+    State.LOST: 1,
+    State.UNKNOWN: 0,
+}
+"""Ends of a task. Of two in one attempt the higher rank counts, whichever came first."""
+ENDS: Final = frozenset(_RANK)
+
+
+class Delivery(Struct, eq=False, gc=False):
+    """One message and what became of it."""
+
+    retries: int
+    ordinal: int = 0
+    """0 for the first delivery of its attempt, 1 for its first redelivery, …"""
+    state: State = State.SENT
+    inferred: bool = False
+    sender: Lane | None = None
+    sent_at: float | None = None
+    """Raw, like all instants here."""
+    sent_clock: int = -1
+    eta: float | None = None
+    lane: Lane | None = None
+    """The worker process that has it; None while it is only sent."""
+    received_at: float | None = None
+    received_clock: int = -1
+    started_at: float | None = None
+    started_clock: int = -1
+    ended_at: float | None = None
+    ended_clock: int = -1
+    run: float | None = None
+    trace: tuple[str, str | None] | None = None
+    """traceparent and tracestate of the message, where the plugin tells them."""
+
+    @property
+    def sent(self) -> float | None:
+        """When it was sent, on our clock."""
+        if self.sent_at is None or self.sender is None:
+            return None
+        return self.sent_at + self.sender.offset
+
+    @property
+    def ended(self) -> float | None:
+        """When it ended, on our clock.
+
+        By the worker's own measurement of the run where there is one: the end event may be late
+        by as long as the worker took to reconnect.
+        """
+        started = self.on_our_clock(self.started_at)
+        if started is not None and self.run is not None:
+            return started + self.run
+        return self.on_our_clock(self.ended_at) if self.lane is not None else self.ended_at
+
+    @property
+    def wait(self) -> float | None:
+        """Seconds from sent, or the ETA if later, to started; None where one was not seen.
+
+        The worker compares the ETA with its own clock, so there the raw start is compared too.
+        Negative where the skew is not known well enough.
+        """
+        if self.started_at is None or self.lane is None:
+            return None
+        sent, offset = self.sent, self.lane.offset
+        if self.eta is not None and (sent is None or self.eta + offset > sent):
+            return self.started_at - self.eta
+        return None if sent is None else self.started_at + offset - sent
+
+    @property
+    def prefetch(self) -> float | None:
+        """Seconds from received, or the ETA if later, to started; all on the worker's clock."""
+        if self.received_at is None or self.started_at is None:
+            return None
+        ready = self.received_at
+        if self.eta is not None:
+            ready = max(ready, self.eta)
+        return self.started_at - ready
+
+    def on_our_clock(self, at: float | None) -> float | None:
+        """Put an instant of the worker's clock on ours."""
+        return None if at is None or self.lane is None else at + self.lane.offset
+
+
+class Task(Struct, eq=False, gc=False):
+    """One task, from the first that is heard of it until it is forgotten."""
+
+    uuid: str
+    kind: Kind
+    root_id: str | None
+    parent_id: str | None
+    last: Delivery
+    """The newest delivery of the highest attempt."""
+    past: list[Delivery] | None = None
+    """All before it, lowest attempt first."""
+    state: State = State.SENT
+    since: float = 0.0
+    """Since when it waits in this state, our clock; its ETA where that is later."""
+    slot: int = 0
+    """Which of the tables holds it (see `tables`)."""
+    finished: bool = False
+    starts: int = 0
+    first_sent: Delivery | None = None
+    error_type: str | None = None
+    first_seen: int = 0
+    """Order of first appearance."""
+
+    def deliveries(self) -> Iterator[Delivery]:
+        """All, newest attempt last."""
+        if self.past is not None:
+            yield from self.past
+        yield self.last
+
+    def of_attempt(self, retries: int) -> list[Delivery]:
+        """The deliveries of one attempt, oldest first."""
+        return [each for each in self.deliveries() if each.retries == retries]
+
+    def add(self, delivery: Delivery) -> None:
+        """Put a delivery where its attempt and ordinal say."""
+        last = self.last
+        if self.past is None:
+            self.past = []
+        if delivery.retries >= last.retries:
+            self.past.append(last)
+            self.last = delivery
+            return
+        self.past.append(delivery)
+        self.past.sort(key=lambda each: (each.retries, each.ordinal))
+
+
+def better(one: Delivery, other: Delivery) -> Delivery:
+    """Of two ended deliveries of one attempt, the one that decides."""
+    mine = (not one.inferred, _RANK[one.state])
+    return one if mine >= (not other.inferred, _RANK[other.state]) else other
+
+
+def outcome(task: Task) -> Delivery | None:
+    """Return the delivery that decides how the task ended, or None while it may still go on.
+
+    It is the best one of the highest attempt that has an end; a higher attempt that is still open
+    leaves everything open.
+    """
+    if task.past is None:
+        return task.last if task.last.state in ENDS else None
+    decided: Delivery | None = None
+    for each in task.deliveries():  # lowest attempt first
+        if decided is not None and each.retries > decided.retries:
+            decided = None
+        if each.state in ENDS:
+            decided = each if decided is None else better(decided, each)
+    return decided
+
+
+def waiting_state(task: Task) -> State:
+    """Return the state of a task that has not ended, whatever the order things became known in."""
+    last = task.last
+    if task.past is None:
+        return last.state if last.state in OPEN else _after(last.state)
+    states = [each.state for each in task.deliveries()]
+    for state in (State.STARTED, State.RECEIVED):
+        if state in states:
+            return state
+    if last.state is State.SENT and last.retries == 0:
+        return State.SENT
+    return State.RETRY if last.state is State.SENT else _after(last.state)
+
+
+def _after(end: State) -> State:
+    """What a task does whose delivery ended and whose next one is not known yet."""
+    return State.RETRY if end is State.RETRY else State.SENT

@@ -1,0 +1,305 @@
+"""The workers: which are there, and what becomes of the work of those that are not.
+
+A worker process is *suspect* when it is silent for longer than its heartbeats allow: a solo pool
+that works looks like that, and so does one that was stopped and will go on. It is *lost* only after
+a long grace. What it was running then ended unseen; what it had only fetched goes back to the queue
+when the broker notices.
+"""
+
+from collections.abc import Callable, Iterator
+from itertools import takewhile
+from typing import Final
+
+from msgspec import Struct
+
+from ..events import WorkerHeartbeat, WorkerOffline, WorkerOnline
+from .effects import Effect, EventsMissed, WorkerChanged
+from .lanes import IDLE_BEATS, Lane
+from .progress import Progress
+from .states import State, WorkerState
+from .tables import LATER, RECEIVED, STUCK, TaskTable
+from .task import Delivery, Task
+from .view import WorkerGauge
+
+ALIVE: Final = frozenset({WorkerState.ONLINE, WorkerState.SUSPECT})
+_HELD: Final = frozenset({State.RECEIVED, State.STARTED})
+_IN_ORDER: Final = (*range(LATER), *range(STUCK, STUCK + LATER))
+"""The tables whose front is the task that waits longest."""
+_FORGET_PRODUCER: Final = 600.0
+"""Seconds: each web process is one, and they come and go."""
+_FORGET_WORKER: Final = 3600.0
+"""Seconds for which a worker that went is still shown."""
+_GHOST_LOOK: Final = 10.0
+"""Seconds between two searches for fetched work that ran unseen: each reads all fetched tasks."""
+
+
+class Graces(Struct, frozen=True):
+    """How long to wait before giving something up, seconds."""
+
+    suspect: float = 10.0
+    """At least; three heartbeat intervals if those are longer."""
+    lost: float = 300.0
+    """A solo pool sends no heartbeat while it works, so this bounds how long its tasks may run."""
+    replaced: float = 60.0
+    """Instead of *lost* where another process of the same node name has come since."""
+    offline: float = 10.0
+    """After its goodbye: buffered events may still arrive."""
+    excess: float = 60.0
+    """How long a worker must report less work than we think it does."""
+    redelivery: float = 3600.0
+    """For a message whose worker is gone to be given to another: Redis' visibility timeout."""
+    silent: float = 86_400.0
+    """For a task of which nothing at all is heard."""
+    remembered: float = 120.0
+    """How long an ended task is recognised."""
+
+    @property
+    def longest(self) -> float:
+        """After this much time without any event nothing is open any more."""
+        return self.silent + self.redelivery + self.lost + self.remembered + 2 * self.suspect
+
+
+class Workers:
+    """All lanes, and the judgement over those that are workers.
+
+    Args:
+        limit: of lanes; the one not heard of for longest goes first.
+    """
+
+    def __init__(
+        self,
+        tasks: TaskTable,
+        progress: Progress,
+        emit: Callable[[Effect], None],
+        *,
+        graces: Graces,
+        limit: int,
+    ) -> None:
+        self._tasks = tasks
+        self._progress = progress
+        self._emit = emit
+        self._graces = graces
+        self._limit = limit
+        self._lanes: dict[tuple[str, int], Lane] = {}
+        self._newest: dict[str, Lane] = {}
+        self._ghosts_looked_for_at = 0.0
+
+    def lane(self, hostname: str, pid: int) -> Lane:
+        """Return the lane of one process, made when first asked for."""
+        key = (hostname, pid)
+        lane = self._lanes.get(key)
+        if lane is None:
+            if len(self._lanes) >= self._limit:
+                self._drop_quiet_lanes()
+            lane = self._lanes[key] = Lane(hostname, pid)
+        return lane
+
+    def __len__(self) -> int:
+        return len(self._lanes)
+
+    # -- events --------------------------------------------------------------------------------
+
+    def beat(self, event: WorkerOnline | WorkerHeartbeat, lane: Lane, now: float) -> None:
+        """A worker says that it is there."""
+        if not self._fresh(event.clock, lane):
+            return
+        if lane.state is None:
+            self._newest[lane.hostname] = lane
+        self._missed(lane, lane.beat(event, now))
+        self._change(lane, WorkerState.ONLINE, now)
+
+    def offline(self, event: WorkerOffline, lane: Lane, now: float) -> None:
+        """A worker says goodbye."""
+        if self._fresh(event.clock, lane):
+            self._missed(lane, lane.beat(event, now))
+            self._change(lane, WorkerState.OFFLINE, now)
+
+    def _fresh(self, clock: int, lane: Lane) -> bool:
+        if lane.beat_clock >= clock > 0:
+            lane.duplicates += 1
+            return False
+        return True
+
+    def _missed(self, lane: Lane, count: int) -> None:
+        if count:
+            self._emit(EventsMissed(lane.hostname, lane.pid, count))
+
+    def _change(self, lane: Lane, state: WorkerState, now: float) -> None:
+        was, lane.state = lane.state, state
+        if was is not state:
+            self._emit(WorkerChanged(lane.hostname, lane.pid, was, state, now))
+
+    # -- time ----------------------------------------------------------------------------------
+
+    def look(self, now: float) -> None:
+        """Judge all workers, and give up what those had that are gone."""
+        gone: set[int] = set()
+        idle: set[int] = set()
+        for lane in self._lanes.values():
+            if lane.state is None:
+                continue
+            if self._judge(lane, now):
+                gone.add(id(lane))
+            elif lane.state is WorkerState.ONLINE:
+                self._give_up_ghosts(lane, now)
+                if lane.unseen and lane.idle_beats >= IDLE_BEATS:
+                    idle.add(id(lane))
+        if gone:
+            self._take_back(gone, now)
+        if idle and now - self._ghosts_looked_for_at >= _GHOST_LOOK:
+            self._ghosts_looked_for_at = now
+            self._give_up_fetched(idle, now)
+
+    def _judge(self, lane: Lane, now: float) -> bool:
+        """Move a worker from state to state; True when its work is to be given up."""
+        silent = now - lane.beat_at
+        graces = self._graces
+        if silent > 2 * lane.freq:
+            self._missed(lane, lane.measure())
+        if lane.state is WorkerState.OFFLINE:
+            return lane.holds_work and silent > graces.offline
+        if lane.state is WorkerState.LOST:
+            return False
+        if silent > self._patience(lane):
+            self._change(lane, WorkerState.LOST, now)
+            return True
+        if silent > max(graces.suspect, 3 * lane.freq):
+            self._change(lane, WorkerState.SUSPECT, now)
+        return False
+
+    def _patience(self, lane: Lane) -> float:
+        newest = self._newest.get(lane.hostname)
+        if newest is not None and newest is not lane and newest.beat_at > lane.beat_at:
+            return max(self._graces.replaced, 3 * lane.freq)
+        return max(self._graces.lost, 3 * lane.freq)
+
+    def _give_up_ghosts(self, lane: Lane, now: float) -> None:
+        """End what ran here according to us and not according to the worker.
+
+        A worker that twice reports no work has none. One that for long reports less than we count
+        has ended some unseen; which ones cannot be known, so the oldest are taken: the end that
+        is told is UNKNOWN, and a real one that still arrives corrects it.
+        """
+        if not lane.running:
+            return
+        if lane.idle_beats >= IDLE_BEATS:
+            for task, delivery in list(self._running(lane)):
+                if delivery.started_clock < lane.beat_clock_before:
+                    self._unknown(task, delivery, now, "idle_worker")
+            return
+        since = lane.excess_since
+        if since is None or now - since < self._graces.excess or lane.active is None:
+            return
+        old = [
+            (task, delivery)
+            for task, delivery in self._running(lane)
+            if (delivery.on_our_clock(delivery.started_at) or now) <= since
+        ]
+        for task, delivery in old[: max(0, len(old) - lane.active)]:
+            self._unknown(task, delivery, now, "idle_worker")
+
+    def _running(self, lane: Lane) -> Iterator[tuple[Task, Delivery]]:
+        for uuid in lane.running:
+            task = self._tasks.by_uuid.get(uuid)
+            if task is not None:
+                for delivery in task.deliveries():
+                    if delivery.lane is lane and delivery.state is State.STARTED:
+                        yield task, delivery
+
+    def _take_back(self, gone: set[int], now: float) -> None:
+        """End what lost workers were running, and expect anew what they had only fetched."""
+        for task, delivery in self._open_on(gone):
+            if delivery.state is State.STARTED:
+                self._progress.give_up(task, delivery, State.LOST, at=now, reason="worker_lost")
+            else:
+                self._progress.requeue(task, delivery, at=now)
+        for lane in self._lanes.values():
+            if id(lane) in gone:
+                lane.running.clear()
+                lane.holds_work = False
+
+    def _open_on(self, lanes: set[int]) -> list[tuple[Task, Delivery]]:
+        return [
+            (task, delivery)
+            for task in self._tasks.by_uuid.values()
+            if not task.finished
+            for delivery in (task.last, *(task.past or ()))
+            if delivery.state in _HELD and id(delivery.lane) in lanes
+        ]
+
+    def _give_up_fetched(self, idle: set[int], now: float) -> None:
+        """End what idle workers fetched long ago, where executions are known to be unseen."""
+        before = now - self._graces.excess
+        found = [
+            (task, task.last)
+            for slot in (RECEIVED, RECEIVED + STUCK)
+            for _, members in self._tasks.members(slot)
+            for task in members.values()
+            if id(task.last.lane) in idle and task.since < before
+        ]
+        for task, delivery in found:
+            self._unknown(task, delivery, now, "unseen")
+
+    def give_up_silent(self, now: float) -> None:
+        """End the tasks that were not given to another worker, or that nothing is heard of."""
+        for task in self._progress.not_redelivered(now - self._graces.redelivery):
+            self._progress.give_up(task, task.last, State.LOST, at=now, reason="not_redelivered")
+        before = now - self._graces.silent
+        silent = [
+            task
+            for slot in _IN_ORDER
+            for _, members in self._tasks.members(slot)
+            for task in takewhile(lambda task: task.since < before, members.values())
+            if not _confirmed(task)
+        ]
+        for task in silent:
+            self._unknown(task, task.last, now, "silent")
+
+    def _unknown(self, task: Task, delivery: Delivery, now: float, reason: str) -> None:
+        self._progress.give_up(task, delivery, State.UNKNOWN, at=now, reason=reason)
+
+    # -- bounds and readings -------------------------------------------------------------------
+
+    def prune(self, now: float) -> None:
+        """Forget the processes that have long been gone."""
+        for key, lane in list(self._lanes.items()):
+            patience = _FORGET_PRODUCER if lane.state is None else _FORGET_WORKER
+            if now - lane.heard_at > patience and not (lane.holds_work or lane.state in ALIVE):
+                del self._lanes[key]
+                if self._newest.get(lane.hostname) is lane:
+                    del self._newest[lane.hostname]
+
+    def _drop_quiet_lanes(self) -> None:
+        quiet = sorted(self._lanes.items(), key=lambda item: item[1].heard_at)
+        for key, lane in quiet[: max(1, self._limit // 10)]:
+            del self._lanes[key]
+            if self._newest.get(lane.hostname) is lane:
+                del self._newest[lane.hostname]
+
+    def lanes(self) -> Iterator[Lane]:
+        """All that are workers."""
+        return (lane for lane in self._lanes.values() if lane.state is not None)
+
+    def gauges(self) -> tuple[WorkerGauge, ...]:
+        """Read the workers."""
+        return tuple(
+            WorkerGauge(
+                lane.hostname,
+                lane.pid,
+                lane.state,
+                lane.active,
+                lane.processed,
+                lane.coverage,
+                lane.skew,
+                lane.beat_at,
+                lane.version,
+            )
+            for lane in self._lanes.values()
+            if lane.state is not None
+        )
+
+
+def _confirmed(task: Task) -> bool:
+    """Whether a worker's heartbeats still speak for a task that runs for days."""
+    lane = task.last.lane
+    return task.state is State.STARTED and lane is not None and lane.state is WorkerState.ONLINE
