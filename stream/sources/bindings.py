@@ -1,0 +1,88 @@
+"""Which queues a Redis broker has, from the sets in which kombu keeps bindings.
+
+Exchanges are found by scanning for ``_kombu.binding.*`` a little at each poll, or, where SCAN is
+not granted, by Celery's habit of giving a queue an exchange of its own name. Commands sent: SCAN,
+SMEMBERS; none writes.
+"""
+
+from collections.abc import Iterable
+from itertools import islice
+
+from hiredis import ReplyError
+
+from ..wire import keys
+from .resp import Connection, Reply
+
+# Ten steps of 1000 keys cost the server about a millisecond; a database with a million results
+# is gone through in some minutes at the default interval.
+_SCAN_STEPS = 10
+_SCAN_COUNT = 1000
+# Far more than applications have; stray keys of that name must not make a poll endless.
+_MAX_EXCHANGES = 500
+_MAX_NAMES = 2000
+_START = b"0"
+
+
+class Bindings:
+    """Remembers between polls how far the scan came and which exchanges it found.
+
+    Args:
+        event_exchange: Celery's ``event_exchange``: what is bound to it is no task queue.
+    """
+
+    def __init__(self, event_exchange: str = "celeryev") -> None:
+        self._event_exchange = event_exchange
+        self._complete: frozenset[str] = frozenset()
+        self._pass: set[str] = set()
+        self._cursor = _START
+        self._may_scan = True
+
+    def restart(self) -> None:
+        """Forget how far the scan came, and a refusal: the server may be another one."""
+        self._pass = set()
+        self._cursor = _START
+        self._may_scan = True
+
+    async def look(self, connection: Connection, names: Iterable[str]) -> tuple[set[str], int]:
+        """Return the bound queues, and how many binding sets could not be read.
+
+        Args:
+            connection: to the broker.
+            names: queues known otherwise, for the exchanges that may have their names.
+
+        Raises:
+            LostError: the connection broke.
+        """
+        await self._scan(connection)
+        guessed = {keys.binding_key(name) for name in islice(names, _MAX_NAMES)}
+        asked = sorted(self._complete | self._pass | guessed)
+        asked = [key for key in asked if keys.is_task_binding(key, self._event_exchange)]
+        replies = await connection.pipeline([("SMEMBERS", key) for key in asked])
+        queues: set[str] = set()
+        for reply in replies:
+            if isinstance(reply, list):
+                queues |= keys.bound_queues(item for item in reply if isinstance(item, bytes))
+        return queues, sum(isinstance(reply, ReplyError) for reply in replies)
+
+    async def _scan(self, connection: Connection) -> None:
+        """Go on with the pass; at its end, replace what the pass before found."""
+        for _ in range(_SCAN_STEPS if self._may_scan else 0):
+            match = (keys.BINDING_PREFIX + "*", "COUNT", _SCAN_COUNT)
+            reply = (await connection.pipeline([("SCAN", self._cursor, "MATCH", *match)]))[0]
+            if not self._take(reply):
+                self._may_scan = False  # not granted: no reason to ask again on this connection
+                return
+            if self._cursor == _START:
+                self._complete, self._pass = frozenset(self._pass), set()
+                return
+
+    def _take(self, reply: Reply) -> bool:
+        match reply:
+            case [bytes(cursor), list(found)]:
+                for key in found[: _MAX_EXCHANGES - len(self._pass)]:
+                    if isinstance(key, bytes):
+                        self._pass.add(key.decode(errors="replace"))
+                self._cursor = cursor
+                return True
+            case _:
+                return False

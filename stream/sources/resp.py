@@ -1,0 +1,261 @@
+"""One connection to a Redis server that hands over whole socket reads at once.
+
+redis-py's message loop parses, wraps and awaits per message; here one read of up to 256 KiB
+becomes one list of replies. It speaks RESP2, connects over TCP, TLS or a unix socket, and never
+reconnects by itself: a lost connection is a `LostError`, because what was published meanwhile is
+lost too and must be marked.
+
+Memory is bounded by the server: it cuts off a subscriber at ``client-output-buffer-limit pubsub``
+(32 MB) and takes no single value above ``proto-max-bulk-len`` (512 MB).
+"""
+
+import ssl
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import NoReturn, TypeAlias, cast
+
+import anyio
+import anyio.abc
+from hiredis import HiredisError, Reader, ReplyError, pack_command
+
+from ..errors import LostError, RefusedError, StreamError
+from .address import RedisAddress
+
+Word: TypeAlias = str | bytes | int
+Command: TypeAlias = tuple[Word, ...]
+Reply: TypeAlias = "bytes | int | list[Reply] | ReplyError | None"
+"""What the server answered; an error reply is a value."""
+
+# As large as one read of the event loop's transport can be.
+_READ_BYTES = 256 * 1024
+# hiredis frees its buffer after each read that outgrew this: keep one that fits a read.
+_KEPT_BYTES = 1024 * 1024
+_NOTHING = object()
+_TRANSIENT = frozenset(("LOADING", "MASTERDOWN", "BUSY", "TRYAGAIN", "CLUSTERDOWN"))
+_CLOSED = (
+    OSError,  # also TimeoutError and ssl.SSLError
+    anyio.EndOfStream,
+    anyio.BrokenResourceError,
+    anyio.ClosedResourceError,
+)
+
+
+class Connection:
+    """An open, authenticated connection. Not for concurrent use."""
+
+    def __init__(
+        self, stream: anyio.abc.ByteStream, *, address: RedisAddress, timeout: float
+    ) -> None:
+        self._stream = stream
+        self._address = address
+        self._timeout = timeout
+        self._reader = Reader(notEnoughData=_NOTHING)
+        self._reader.setmaxbuf(_KEPT_BYTES)
+        self._gets = cast("Callable[[], Reply]", self._reader.gets)
+
+    async def send(self, *commands: Command) -> None:
+        """Send commands; their replies are read with `receive`.
+
+        Raises:
+            LostError: the connection broke, or took nothing for the timeout.
+        """
+        packed = b"".join(_pack(command) for command in commands)
+        try:
+            with anyio.fail_after(self._timeout):
+                await self._stream.send(packed)
+        except _CLOSED as exc:
+            self._lost(exc)
+
+    async def receive(self) -> list[Reply]:
+        """Return all replies that one socket read completed; waits for as long as it takes.
+
+        The list is empty where a read held only a part of a reply.
+
+        Raises:
+            LostError: the connection broke.
+        """
+        try:
+            self._reader.feed(await self._stream.receive(_READ_BYTES))
+            # One C loop: this is the hot path of the subscription.
+            return list(iter(self._gets, cast("Reply", _NOTHING)))
+        except (*_CLOSED, HiredisError) as exc:
+            self._lost(exc)
+
+    async def receive_alive(self, idle: float) -> list[Reply]:
+        """`receive`, but after *idle* seconds of silence the server must prove that it lives.
+
+        A peer that vanished without a FIN would otherwise look like a quiet cluster for ever.
+
+        Raises:
+            LostError: also where a PING was not answered within the timeout.
+        """
+        with anyio.move_on_after(idle):
+            return await self.receive()
+        await self.send(("PING",))
+        return await self.receive_soon()
+
+    async def receive_soon(self) -> list[Reply]:
+        """`receive` under the timeout.
+
+        Raises:
+            LostError: also where nothing came in time.
+        """
+        try:
+            with anyio.fail_after(self._timeout):
+                return await self.receive()
+        except TimeoutError as exc:
+            self._lost(exc)
+
+    async def pipeline(self, commands: Sequence[Command]) -> list[Reply]:
+        """Send all, return one reply for each; a refused command's reply is a `ReplyError`.
+
+        Raises:
+            LostError: the connection broke, or the server cannot answer now (it is loading).
+            RefusedError: the server wants a password.
+        """
+        await self.send(*commands)
+        replies: list[Reply] = []
+        while len(replies) < len(commands):
+            replies += await self.receive_soon()
+        for reply in replies:
+            if isinstance(reply, ReplyError) and _code(reply) in _TRANSIENT | {"NOAUTH"}:
+                raise self.explain(reply, "answer", "")
+        return replies
+
+    async def call(self, *command: Word, doing: str, grant: str) -> Reply:
+        """Send one command and return its reply.
+
+        Args:
+            command: the command's words.
+            doing: what it is for, to complete "Redis does not let … *doing*".
+            grant: the ACL rule that permits it.
+
+        Raises:
+            LostError: as `pipeline`.
+            RefusedError: the server refused the command.
+        """
+        reply = (await self.pipeline([command]))[0]
+        if isinstance(reply, ReplyError):
+            raise self.explain(reply, doing, grant)
+        return reply
+
+    def explain(self, error: ReplyError, doing: str, grant: str) -> StreamError:
+        """Turn an error reply into the exception to raise; arguments as for `call`.
+
+        The server's text is not repeated: it may quote what was sent.
+        """
+        code, where = _code(error), self._address.redacted
+        user = self._address.username or "default"
+        if code in _TRANSIENT or "max number of clients" in str(error):
+            return LostError(f"Redis at {where} cannot answer now ({code}).")
+        if code == "NOPERM":
+            return RefusedError(
+                f"Redis at {where} does not let user {user!r} {doing}: "
+                f"grant it with ACL SETUSER {user} {grant}"
+            )
+        if code == "NOAUTH":
+            return RefusedError(
+                f"Redis at {where} wants a password: put it into the broker URL, "
+                "as in redis://user:password@host."
+            )
+        if code == "DENIED":
+            return RefusedError(f"Redis at {where} is in protected mode: give it a password.")
+        return RefusedError(f"Redis at {where} refused to {doing} ({code}).")
+
+    def _lost(self, exc: Exception) -> NoReturn:
+        raise LostError(f"Redis at {self._address.redacted}: {_why(exc)}.") from exc
+
+
+@asynccontextmanager
+async def connect(address: RedisAddress, *, timeout: float) -> AsyncGenerator[Connection]:  # noqa: ASYNC109 - the connection's, kept for later calls
+    """Open a connection, log in, select the database; close it on leaving.
+
+    Args:
+        address: the server.
+        timeout: seconds for connecting, and for each answer later.
+
+    Raises:
+        LostError: the server cannot be reached, or not now.
+        RefusedError: it refuses the user, the password, the certificate or the database.
+    """
+    stream = await _open(address, timeout)
+    try:
+        connection = Connection(stream, address=address, timeout=timeout)
+        await _greet(connection, address)
+        yield connection
+    finally:
+        await anyio.aclose_forcefully(stream)
+
+
+async def _open(address: RedisAddress, seconds: float) -> anyio.abc.ByteStream:
+    context = address.tls.context() if address.tls else None
+    try:
+        with anyio.fail_after(seconds):
+            if address.path is not None:
+                return await anyio.connect_unix(address.path)
+            if context is None:
+                return await anyio.connect_tcp(address.host, address.port)
+            return await anyio.connect_tcp(
+                address.host,
+                address.port,
+                tls=True,
+                ssl_context=context,
+                tls_standard_compatible=False,  # Redis closes without a TLS goodbye
+            )
+    except ssl.SSLCertVerificationError as exc:
+        raise RefusedError(
+            f"The certificate of Redis at {address.redacted} is not trusted "
+            f"({exc.verify_message}): name its authority with ssl_ca_certs in the broker URL."
+        ) from exc
+    except _CLOSED as exc:
+        # A plain server takes a TLS greeting for half a command and waits for the rest.
+        hint = " (does it speak TLS?)" if context and isinstance(exc, TimeoutError) else ""
+        raise LostError(f"Redis at {address.redacted}: {_why(exc)}{hint}.") from exc
+
+
+async def _greet(connection: Connection, address: RedisAddress) -> None:
+    if address.password is not None or address.username is not None:
+        user = () if address.username is None else (address.username,)
+        reply = (await connection.pipeline([("AUTH", *user, address.password or "")]))[0]
+        if isinstance(reply, ReplyError):
+            raise _login_refused(connection, address, reply)
+    if address.db:
+        doing = f"select database {address.db}"
+        await connection.call("SELECT", address.db, doing=doing, grant="+select")
+    # A name for CLIENT LIST; not worth a permission, so a refusal is ignored.
+    await connection.pipeline([("CLIENT", "SETNAME", "celery-stream")])
+
+
+def _login_refused(connection: Connection, address: RedisAddress, error: ReplyError) -> StreamError:
+    if _code(error) in {"WRONGPASS", "ERR"} and "max number" not in str(error):
+        return RefusedError(
+            f"Redis at {address.redacted} refused the user name or password in the broker URL."
+        )
+    return connection.explain(error, "log in", "+auth")
+
+
+def _pack(command: Command) -> bytes:
+    return cast("bytes", pack_command(command))  # type: ignore[arg-type] # its stub allows one word
+
+
+def _code(error: ReplyError) -> str:
+    return str(error).partition(" ")[0]
+
+
+def _why(exc: Exception) -> str:
+    """One reason without line breaks; what an ``OSError`` says holds no credentials."""
+    match exc:
+        case TimeoutError():
+            return "no answer in time"
+        case anyio.EndOfStream():
+            return "the server closed the connection"
+        case HiredisError():
+            return "the answer is not the Redis protocol"
+        case ssl.SSLError():
+            return f"the TLS handshake failed ({exc.reason})"
+        case OSError(strerror=str(text)):
+            return text
+        case _:
+            # anyio's, around the one that says why.
+            cause = exc.__cause__ or exc
+            return getattr(cause, "strerror", None) or str(cause) or type(exc).__name__

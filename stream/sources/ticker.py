@@ -1,0 +1,35 @@
+"""Time, as frames: the core learns of it in no other way."""
+
+import time
+from collections.abc import Awaitable, Callable
+
+import anyio
+
+from ..events import Tick
+from .base import Put
+
+
+class Ticker:
+    """A tick every *interval* seconds; the first at once.
+
+    A tick that could not be handed over in time is not made up for: the next one says all.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str = "ticker",
+        interval: float = 1.0,
+        now: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+    ) -> None:
+        self.name = name
+        self._interval = interval
+        self._now = now
+        self._sleep = sleep
+
+    async def run(self, put: Put) -> None:
+        """Hand over ticks until cancelled."""
+        while True:
+            await put([Tick(self._now())])
+            await self._sleep(self._interval)

@@ -1,0 +1,120 @@
+"""Keep a source open: reopen what was lost, give up on what will never work."""
+
+import random
+import traceback
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import anyio
+
+from .errors import LostError, RefusedError
+from .events import Frame
+from .occurrences import SourceLost, SourceOpened, Tell
+from .sources.base import Put, Source
+
+
+def _jitter() -> float:
+    return random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
+
+
+class Backoff:
+    """Doubling, capped, jittered delays; forgotten after a healthy spell.
+
+    Args:
+        first: seconds before the second attempt.
+        most: seconds that a delay never exceeds.
+        healthy_after: seconds that an attempt must have lasted for the delays to start anew.
+        jitter: a factor of at most 1, so that many readers do not come back at once.
+    """
+
+    def __init__(
+        self,
+        *,
+        first: float = 0.5,
+        most: float = 15.0,
+        healthy_after: float = 30.0,
+        jitter: Callable[[], float] = _jitter,
+    ) -> None:
+        self._first = first
+        self._most = most
+        self._healthy_after = healthy_after
+        self._jitter = jitter
+        self._next = first
+
+    def after(self, lasted: float) -> float:
+        """Seconds to wait after an attempt that worked for *lasted* seconds."""
+        if lasted >= self._healthy_after:
+            self._next = self._first
+        delay, self._next = self._next, min(self._next * 2, self._most)
+        return delay * self._jitter()
+
+
+class _Spell:
+    """One attempt of a source: notes when its first frames came, and a failure to take them."""
+
+    def __init__(self, put: Put, opened: Callable[[], None]) -> None:
+        self._put = put
+        self._opened = opened
+        self._since: float | None = None
+        self.put_failed: Exception | None = None
+
+    async def put(self, frames: list[Frame]) -> None:
+        if self._since is None:
+            self._since = anyio.current_time()
+            self._opened()
+        try:
+            await self._put(frames)
+        except Exception as exc:
+            self.put_failed = exc
+            raise
+
+    def lasted(self) -> float:
+        """Seconds since it opened; 0 where it never did."""
+        return 0.0 if self._since is None else anyio.current_time() - self._since
+
+
+async def keep_open(
+    source: Source,
+    put: Put,
+    *,
+    backoff: Backoff,
+    tell: Tell,
+    sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+) -> None:
+    """Run *source*, again and again after it was lost, until its input ends.
+
+    Tells `SourceOpened` when an attempt hands over its first frames, and `SourceLost` when it
+    ends. An exception that nobody foresaw counts as lost too: a bug in one source must not stop
+    the others, and its place is told. What *put* raises is passed on.
+
+    Raises:
+        RefusedError: the source will never work as configured.
+    """
+    epoch = 0
+
+    def opened() -> None:
+        nonlocal epoch
+        epoch += 1
+        tell(SourceOpened(source.name, epoch))
+
+    while True:
+        spell = _Spell(put, opened)
+        try:
+            return await source.run(spell.put)
+        except RefusedError:
+            raise
+        except LostError as exc:
+            reason = str(exc)
+        except Exception as exc:
+            if exc is spell.put_failed:
+                raise
+            reason = _place(exc)
+        delay = backoff.after(spell.lasted())
+        tell(SourceLost(source.name, reason, delay))
+        await sleep(delay)
+
+
+def _place(exc: Exception) -> str:
+    """Class and place, not the text: a foreign exception may quote credentials."""
+    frame = traceback.extract_tb(exc.__traceback__)[-1]
+    return f"unexpected {type(exc).__name__} in {Path(frame.filename).name}:{frame.lineno}"
