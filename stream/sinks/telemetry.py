@@ -1,0 +1,106 @@
+"""What the service tells about itself, counted beside what it tells about the tasks.
+
+Series of closed sets (reasons, signals) begin at 0, so that a rate shows the first loss. What
+became of exported items is not counted here but read from the export's own ledgers.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import assert_never
+
+from ..events import Reason
+from ..export.buffer import Ledger
+from ..occurrences import (
+    EventsDecoded,
+    EventsRejected,
+    Exported,
+    ExportFailed,
+    FramesReceived,
+    FramesShed,
+    ItemsDropped,
+    Occurrence,
+    QueuesPolled,
+    Signal,
+    SourceLost,
+    SourceOpened,
+)
+from . import instruments as table
+from .aggregate import Aggregate, Family, Number, label
+
+
+def ledgers(statistics: Mapping[Signal, Ledger], *, started_at: float) -> tuple[Family, ...]:
+    """Make the families of what became of every item that was to be exported.
+
+    They are read from the ledgers at once, so each scrape balances: accepted = sent + rejected +
+    dropped + waiting.
+
+    Args:
+        statistics: the ledger of each signal that has an endpoint.
+        started_at: since when the ledgers add up, epoch seconds.
+    """
+
+    def numbers(read: Callable[[Ledger], int]) -> tuple[Number, ...]:
+        return tuple(Number((signal,), read(ledger)) for signal, ledger in statistics.items())
+
+    dropped = tuple(
+        Number((signal, reason), count)
+        for signal, ledger in statistics.items()
+        for reason, count in ledger.dropped.items()
+    )
+    families = (
+        Family(table.EXPORT_ACCEPTED, numbers(lambda ledger: ledger.accepted), started_at),
+        Family(table.EXPORT_SENT, numbers(lambda ledger: ledger.sent), started_at),
+        Family(table.EXPORT_REJECTED, numbers(lambda ledger: ledger.rejected), started_at),
+        Family(table.EXPORT_DROPPED, dropped, started_at),
+        Family(table.EXPORT_WAITING, numbers(lambda ledger: ledger.waiting)),
+    )
+    return tuple(family for family in families if family.points)
+
+
+class SelfTelemetry:
+    """Counts occurrences into an aggregate; a `Tell`."""
+
+    def __init__(self, aggregate: Aggregate) -> None:
+        """Make a listener; only the aggregate's own thread may call it."""
+        counter = aggregate.counter
+        self._received = counter(table.FRAMES_RECEIVED)
+        self._shed = counter(table.FRAMES_SHED)
+        self._decoded = counter(table.EVENTS_DECODED)
+        self._rejected = counter(table.EVENTS_REJECTED)
+        self._opened = counter(table.SOURCE_OPENED)
+        self._lost = counter(table.SOURCE_LOST)
+        self._polls = aggregate.histogram(table.POLL_DURATION)
+        self._problems = counter(table.POLL_PROBLEMS)
+        self._failures = counter(table.EXPORT_FAILURES)
+        self._begin_at_zero()
+
+    def __call__(self, occurrence: Occurrence) -> None:
+        """Count one occurrence."""
+        match occurrence:
+            case FramesReceived(source, count):
+                self._received.add(count, label(source))
+            case FramesShed(count):
+                self._shed.add(count)
+            case EventsDecoded(count):
+                self._decoded.add(count)
+            case EventsRejected(reason, count):
+                self._rejected.add(count, reason)
+            case SourceOpened(source):
+                self._opened.add(1, label(source))
+                self._lost.add(0, label(source))
+            case SourceLost(source):
+                self._lost.add(1, label(source))
+            case QueuesPolled(source, seconds, problems):
+                self._polls.record(seconds, label(source))
+                self._problems.add(problems, label(source))
+            case ExportFailed(signal):
+                self._failures.add(1, signal)
+            case Exported() | ItemsDropped():
+                pass  # read from the ledger, which balances
+            case _:
+                assert_never(occurrence)
+
+    def _begin_at_zero(self) -> None:
+        for reason in Reason:
+            self._rejected.add(0, reason)
+        for signal in Signal:
+            self._failures.add(0, signal)

@@ -1,0 +1,155 @@
+import email.utils
+import time
+
+import pytest
+
+from stream.config import OtlpSettings
+from stream.export.post import Later, Poster, Refused, Taken, TooLarge
+from stream.export.target import target_for
+from stream.occurrences import Signal
+from tests.otlp import Answer, Receiver, free_port
+
+TIMEOUT = 20.0
+
+
+@pytest.fixture
+def receiver():
+    with Receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def posters():
+    made = []
+    yield made
+    for poster in made:
+        poster.close()
+
+
+@pytest.fixture
+def send(receiver, posters):
+    def send(answer=None, *, signal=Signal.TRACES, timeout=TIMEOUT, **settings):
+        settings.setdefault("endpoint", receiver.url)
+        if answer is not None:
+            receiver.script(answer)
+        target = target_for(OtlpSettings(**settings), signal)
+        poster = Poster(target)
+        posters.append(poster)
+        return poster.post(target.compress(b""), timeout=timeout)
+
+    return send
+
+
+@pytest.mark.parametrize("status", [200, 202, 204])
+def test_a_status_of_success_means_taken(send, status):
+    assert send(Answer(status, body=b"")) == Taken(0)
+
+
+@pytest.mark.parametrize("signal", list(Signal))
+def test_a_partial_success_tells_how_many_were_rejected(send, signal):
+    assert send(Answer(rejected=3), signal=signal) == Taken(3)
+
+
+def test_a_success_with_a_body_that_cannot_be_read_is_still_one(send):
+    assert send(Answer(body=b"<html>")) == Taken(0)
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+def test_a_transient_status_asks_for_patience(send, status):
+    outcome = send(Answer(status))
+    assert isinstance(outcome, Later)
+    assert outcome.after == 0
+    assert str(status) in outcome.reason
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [("7", 7.0), (" 7 ", 7.0), ("999999", 3600.0), ("soon", 0.0), ("-5", 0.0), ("²", 0.0)],
+)
+def test_a_retry_after_in_seconds_is_respected_within_reason(send, value, seconds):
+    outcome = send(Answer(503, retry_after=value.encode().decode("latin-1")))
+    assert outcome.after == seconds
+
+
+def test_a_retry_after_may_be_a_date(send):
+    date = email.utils.formatdate(time.time() + 1000, usegmt=True)
+    assert 900 < send(Answer(503, retry_after=date)).after <= 1000
+
+
+def test_a_date_that_has_passed_means_no_wait(send):
+    assert send(Answer(503, retry_after="Thu, 01 Jan 1970 00:00:00 GMT")).after == 0
+
+
+def test_413_asks_for_a_smaller_request(send):
+    assert isinstance(send(Answer(413)), TooLarge)
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 500, 501, 599])
+def test_any_other_status_is_final(send, status):
+    outcome = send(Answer(status))
+    assert isinstance(outcome, Refused)
+    assert str(status) in outcome.reason
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_a_redirect_is_not_followed_and_is_final(send, receiver, status):
+    outcome = send(Answer(status, location=f"{receiver.url}/v1/traces"))
+
+    assert isinstance(outcome, Refused)
+    assert len(receiver.requests()) == 1
+
+
+def test_a_receiver_that_does_not_answer_in_time_may_do_so_later(send):
+    assert send(Answer(hang=True), timeout=0.2) == Later("no answer within 0.2 s")
+
+
+def test_a_connection_that_is_reset_may_work_later(send):
+    assert send(Answer(reset=True)) == Later("Connection reset by peer")
+
+
+def test_a_receiver_that_is_down_may_come_back(send):
+    outcome = send(endpoint=f"http://127.0.0.1:{free_port()}")
+    assert outcome == Later("Connection refused")
+
+
+def test_a_certificate_file_that_is_not_there_may_come_back(send):
+    outcome = send(endpoint=f"https://127.0.0.1:{free_port()}", certificate="/nowhere/ca.pem")
+    assert outcome == Later("a certificate file cannot be read")
+
+
+def test_a_request_that_cannot_be_made_is_final_and_tells_no_secret(send):
+    outcome = send(headers={"authorization": "Bearer s3cret\n"})
+    assert isinstance(outcome, Refused)
+    assert "s3cret" not in outcome.reason
+
+
+def test_no_reason_repeats_the_url(send):
+    outcome = send(endpoint=f"http://user:s3cret@127.0.0.1:{free_port()}")
+    assert "s3cret" not in outcome.reason
+    assert "127.0.0.1" not in outcome.reason
+
+
+def test_the_headers_of_the_settings_arrive_whatever_they_hold(send, receiver):
+    send(headers={"Authorization": "Bearer s3cret", "x-note": "Grüße"})
+
+    headers = receiver.requests()[0].headers
+    assert headers["authorization"] == "Bearer s3cret"
+    assert headers["x-note"].encode("latin-1").decode() == "Grüße"
+    assert headers["content-type"] == "application/x-protobuf"
+    assert headers["content-encoding"] == "gzip"
+    assert headers["user-agent"].startswith("celery-stream/")
+
+
+def test_a_netrc_file_does_not_replace_the_authorization(send, receiver, tmp_path, monkeypatch):
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login other password wrong\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+
+    send(headers={"Authorization": "Bearer right"})
+
+    assert receiver.requests()[0].headers["authorization"] == "Bearer right"
+
+
+def test_compression_can_be_turned_off(send, receiver):
+    send(compression="none")
+    assert "content-encoding" not in receiver.requests()[0].headers

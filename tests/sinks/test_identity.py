@@ -1,0 +1,117 @@
+import uuid
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream.sinks.identity import (
+    attempt,
+    origin,
+    parse_traceparent,
+    process_span_id,
+    record_uid,
+    send_span_id,
+    span_id,
+    trace_id,
+)
+
+UUID = "0af76519-16cd-43dd-8448-eb211c80319c"
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+@pytest.mark.parametrize("text", [UUID, UUID.replace("-", ""), UUID.upper()])
+def test_the_trace_id_of_a_uuid_is_its_bits(text):
+    assert trace_id(text) == uuid.UUID(UUID).int
+
+
+@pytest.mark.parametrize("text", ["order-17", "", str(uuid.UUID(int=0)), "x" * 36, "\ud800"])
+def test_anything_else_is_hashed_to_a_trace_id(text):
+    assert 0 < trace_id(text) < 2**128
+    assert trace_id(text) == trace_id(text)
+
+
+def test_the_span_id_depends_on_uuid_attempt_and_kind():
+    ids = {
+        span_id(UUID, 0, "process"),
+        span_id(UUID, 1, "process"),
+        span_id(UUID, "0.1", "process"),
+        span_id(UUID, 0, "send"),
+        span_id("other", 0, "process"),
+    }
+    assert len(ids) == 5
+
+
+def test_the_named_span_ids_are_the_general_one():
+    assert send_span_id(UUID, 2) == span_id(UUID, "2", "send")
+    assert process_span_id(UUID, 2) == span_id(UUID, attempt(2), "process")
+    assert process_span_id(UUID, 2, 1) == span_id(UUID, attempt(2, 1), "process")
+
+
+def test_span_ids_never_change():
+    # Stores recognise a span that is sent twice by its id: across releases too.
+    assert process_span_id(UUID, 0) == 0xF1BEB208EFDD6CB8
+
+
+@given(st.text(), st.integers(), st.integers())
+def test_every_text_has_a_span_id(text, retries, ordinal):
+    assert 0 < process_span_id(text, retries, ordinal) < 2**64
+
+
+def test_a_traceparent_is_read():
+    assert parse_traceparent(TRACEPARENT) == (
+        0x4BF92F3577B34DA6A3CE929D0E0E4736,
+        0x00F067AA0BA902B7,
+        1,
+    )
+
+
+def test_a_later_version_may_say_more():
+    assert parse_traceparent("01" + TRACEPARENT[2:] + "-more") is not None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "ff" + TRACEPARENT[2:],
+        TRACEPARENT + "-more",
+        TRACEPARENT + "\n",
+        TRACEPARENT.upper(),
+        TRACEPARENT[:-1],
+        "01" + TRACEPARENT[2:] + "more",
+        "00-" + "0" * 32 + "-00f067aa0ba902b7-01",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-" + "0" * 16 + "-01",
+    ],
+)
+def test_what_is_no_traceparent_is_none(text):
+    assert parse_traceparent(text) is None
+
+
+@given(st.text())
+def test_reading_a_traceparent_never_raises(text):
+    parse_traceparent(text)
+
+
+def test_a_traceparent_decides_the_trace():
+    found = origin(TRACEPARENT, "root", UUID)
+    assert found.source == "event"
+    assert (found.trace_id, found.parent_span_id, found.flags) == parse_traceparent(TRACEPARENT)
+
+
+def test_without_one_the_root_task_does():
+    found = origin(None, UUID, "other")
+    assert (found.trace_id, found.source) == (uuid.UUID(UUID).int, "root")
+
+
+def test_without_a_root_the_task_is_its_own():
+    assert origin("broken", None, UUID).trace_id == uuid.UUID(UUID).int
+
+
+def test_a_root_that_is_no_uuid_is_derived_from():
+    assert origin(None, "order-17", UUID).source == "derived"
+
+
+def test_a_record_id_tells_its_parts_apart():
+    assert record_uid("a", 1) == record_uid("a", 1)
+    assert record_uid("a", 1) != record_uid("a", 2)
+    assert len(record_uid("a")) == 32

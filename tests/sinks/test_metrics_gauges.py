@@ -1,0 +1,149 @@
+"""Gauges are read from a view."""
+
+import pytest
+
+from stream.core.kinds import Kind
+from stream.core.states import State, WorkerState
+from stream.core.view import BrokerGauge, QueueGauge, TaskGauge, View, WorkerGauge
+from stream.sinks import instruments as table
+from stream.sinks.gauges import gauges
+
+
+def view(*, at=100.0, tasks=(), workers=(), queues=(), brokers=(), last_event_at=None):
+    return View(at, tasks, workers, queues, brokers, 7, 3, last_event_at)
+
+
+def worker(
+    hostname="w1@host",
+    pid=1,
+    state=WorkerState.ONLINE,
+    *,
+    active=0,
+    processed=0,
+    coverage=None,
+    skew=None,
+    last_seen_at=99.0,
+):
+    return WorkerGauge(
+        hostname, pid, state, active, processed, coverage, skew, last_seen_at, "5.4.0"
+    )
+
+
+def broker(source="redis", *, unacknowledged=None, oldest=None, last_frame_at=None):
+    return BrokerGauge(source, 2, 1.5, last_frame_at, unacknowledged, oldest, 99.0)
+
+
+def read(given, instrument):
+    families = [family for family in gauges(given) if family.instrument is instrument]
+    assert len(families) <= 1
+    return {point.labels: point.value for family in families for point in family.points}
+
+
+def test_tasks_are_read_by_kind_and_state():
+    given = view(tasks=(TaskGauge(Kind("a", None), State.STARTED, 4, 12.5, 1),))
+    labels = ("a", "unknown", "STARTED")
+    assert read(given, table.TASK_ACTIVE) == {labels: 4}
+    assert read(given, table.TASK_OLDEST_AGE) == {labels: 12.5}
+    assert read(given, table.TASK_STUCK) == {labels: 1}
+
+
+def test_kinds_of_the_same_names_are_merged():
+    tasks = (
+        TaskGauge(Kind("a", "q"), State.SENT, 4, 12.5, 1),
+        TaskGauge(Kind("a", "q"), State.SENT, 1, 20.0, 1),
+    )
+    labels = ("a", "q", "SENT")
+    assert read(view(tasks=tasks), table.TASK_ACTIVE) == {labels: 5}
+    assert read(view(tasks=tasks), table.TASK_OLDEST_AGE) == {labels: 20.0}
+
+
+def test_a_queue_has_a_depth_in_all_and_by_priority():
+    given = view(queues=(QueueGauge("redis", "celery", {0: 1, 3: 2, 9: 1}, 5.0, 2.5),))
+    assert read(given, table.QUEUE_DEPTH) == {("celery",): 4}
+    assert read(given, table.QUEUE_SIZE) == {("celery", "ready"): 4}
+    assert read(given, table.QUEUE_PRIORITY_DEPTH) == {
+        ("celery", "0"): 1,
+        ("celery", "3"): 2,
+        ("celery", "9"): 1,
+    }
+    assert read(given, table.QUEUE_OLDEST_AGE) == {("celery",): 5.0}
+    assert read(given, table.QUEUE_DRAIN_TIME) == {("celery",): 2.5}
+
+
+def test_an_age_that_is_not_known_has_no_series():
+    given = view(queues=(QueueGauge("redis", "celery", {0: 0}, None, None),))
+    assert read(given, table.QUEUE_DEPTH) == {("celery",): 0}
+    assert read(given, table.QUEUE_OLDEST_AGE) == {}
+    assert read(given, table.QUEUE_DRAIN_TIME) == {}
+
+
+def test_a_queue_of_two_brokers_is_one_series():
+    queues = (
+        QueueGauge("a", "celery", {0: 1}, 5.0, 1.0),
+        QueueGauge("b", "celery", {0: 2}, 9.0, None),
+    )
+    assert read(view(queues=queues), table.QUEUE_DEPTH) == {("celery",): 3}
+    assert read(view(queues=queues), table.QUEUE_OLDEST_AGE) == {("celery",): 9.0}
+
+
+def test_unacknowledged_messages_belong_to_all_queues():
+    given = view(brokers=(broker(unacknowledged=8, oldest=30.0),))
+    assert read(given, table.QUEUE_SIZE) == {("*", "unacknowledged"): 8}
+    assert read(given, table.QUEUE_UNACKNOWLEDGED_AGE) == {("*",): 30.0}
+
+
+def test_processes_of_one_worker_are_merged():
+    given = view(
+        workers=(
+            worker(pid=1, active=2, processed=10, coverage=1.0, skew=0.5, last_seen_at=98.0),
+            worker(pid=2, active=1, processed=30, coverage=0.6, skew=0.1, last_seen_at=99.0),
+        )
+    )
+    name = ("w1@host",)
+    assert read(given, table.WORKER_UP) == {name: 1}
+    assert read(given, table.WORKER_ACTIVE) == {name: 3}
+    assert read(given, table.WORKER_PROCESSED) == {name: 40}
+    assert read(given, table.WORKER_COVERAGE) == {name: pytest.approx(0.7)}
+    assert read(given, table.WORKER_SKEW) == {name: 0.1}
+    assert read(given, table.WORKERS_ACTIVE) == {(): 1}
+
+
+def test_the_process_before_a_restart_is_not_added_to_the_one_after():
+    given = view(
+        workers=(
+            worker(pid=1, state=WorkerState.OFFLINE, active=2, processed=1000),
+            worker(pid=2, active=1, processed=30),
+        )
+    )
+    assert read(given, table.WORKER_UP) == {("w1@host",): 1}
+    assert read(given, table.WORKER_PROCESSED) == {("w1@host",): 30}
+
+
+def test_a_worker_that_is_gone_is_down_and_runs_nothing():
+    given = view(workers=(worker(state=WorkerState.LOST, active=2, processed=10),))
+    assert read(given, table.WORKER_UP) == {("w1@host",): 0}
+    assert read(given, table.WORKER_ACTIVE) == {("w1@host",): 0}
+    assert read(given, table.WORKER_PROCESSED) == {("w1@host",): 10}
+    assert read(given, table.WORKERS_ACTIVE) == {(): 0}
+
+
+def test_a_silent_worker_is_still_up():
+    given = view(workers=(worker(state=WorkerState.SUSPECT),))
+    assert read(given, table.WORKER_UP) == {("w1@host",): 1}
+
+
+def test_no_workers_are_zero_workers():
+    assert read(view(), table.WORKERS_ACTIVE) == {(): 0}
+
+
+def test_the_service_shows_its_own_tables():
+    given = view(last_event_at=97.5, brokers=(broker(last_frame_at=98.0),))
+    assert read(given, table.TASKS_IN_FLIGHT) == {(): 7}
+    assert read(given, table.TASKS_REMEMBERED) == {(): 3}
+    assert read(given, table.EVENT_AGE) == {(): 2.5}
+    assert read(given, table.SOURCE_EPOCHS) == {("redis",): 2}
+    assert read(given, table.SOURCE_FRAME_AGE) == {("redis",): 2.0}
+
+
+def test_gauges_have_no_start():
+    assert {family.started_at for family in gauges(view())} == {None}
