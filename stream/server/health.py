@@ -1,0 +1,144 @@
+"""Whether the service sees its cluster: four checks, from what the process already knows.
+
+Pure: nothing is asked of a broker or a worker.
+"""
+
+from collections.abc import Iterable
+
+from msgspec import Struct
+
+from ..core.states import WorkerState
+from ..core.view import BrokerGauge, View
+
+
+class SourceStatus(Struct, frozen=True):
+    """One subscription."""
+
+    name: str
+    connected: bool
+    epoch: int = 0
+    """Connections so far."""
+    last_error: str | None = None
+    """One line without credentials; None if there was none."""
+
+
+class Status(Struct, frozen=True):
+    """What the composition root knows beyond the engine's tables."""
+
+    sources: tuple[SourceStatus, ...]
+    polling: bool = True
+    """Whether queue keys are read at all."""
+    exporting: bool = False
+    """Whether any endpoint is configured."""
+    export_ok: bool = True
+    """Whether the last attempt of each signal succeeded, or none was made yet."""
+    export_error: str | None = None
+
+
+class Limits(Struct, frozen=True):
+    """How old what is known may be, in seconds."""
+
+    event_age: float = 60.0
+    """Workers send a heartbeat every 2 s, so a minute without an event is no quiet cluster."""
+    poll_age: float = 30.0
+    """Six polls at their default interval."""
+
+
+class Checks(Struct, frozen=True):
+    """What is well."""
+
+    broker: bool
+    """Every source is subscribed, and the queue keys were read recently."""
+    worker: bool
+    """At least one worker is alive."""
+    events: bool
+    """An event came recently."""
+    export: bool
+    """The receiver takes what is sent, or nothing is sent. Does not make the service unhealthy:
+    a restart would not help, and lose what waits."""
+
+
+class Details(Struct, frozen=True):
+    """Each check in a sentence for a person."""
+
+    broker: str
+    worker: str
+    events: str
+    export: str
+
+
+class Health(Struct, frozen=True):
+    """The answer; as JSON it is the body of ``/health``."""
+
+    status: str
+    """``healthy`` or ``unhealthy``."""
+    checks: Checks
+    details: Details
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is ``healthy``."""
+        return self.status == "healthy"
+
+
+def health(view: View, status: Status, *, now: float, limits: Limits = Limits()) -> Health:  # noqa: B008  immutable
+    """Judge how the service is.
+
+    Args:
+        view: what the engine's tables hold.
+        status: what is known beside them.
+        now: epoch seconds on the clock that frames are stamped with.
+        limits: how old things may be.
+    """
+    broker_ok, broker = _broker(view.brokers, status, now - limits.poll_age, now)
+    worker_ok, worker = _worker(view)
+    events_ok, events = _events(view.last_event_at, now, limits.event_age)
+    export_ok, export = _export(status)
+    well = broker_ok and worker_ok and events_ok
+    return Health(
+        "healthy" if well else "unhealthy",
+        Checks(broker_ok, worker_ok, events_ok, export_ok),
+        Details(broker, worker, events, export),
+    )
+
+
+def _broker(
+    brokers: Iterable[BrokerGauge], status: Status, oldest_poll_at: float, now: float
+) -> tuple[bool, str]:
+    if not status.sources:
+        return False, "no source is configured"
+    lost = [source for source in status.sources if not source.connected]
+    if lost:
+        return False, "; ".join(f"{s.name}: {s.last_error or 'not connected yet'}" for s in lost)
+    subscribed = ", ".join(f"{s.name} (epoch {s.epoch})" for s in status.sources)
+    if not status.polling:
+        return True, f"subscribed: {subscribed}"
+    sampled = [(gauge.source, gauge.sampled_at) for gauge in brokers]
+    stale = [name for name, at in sampled if at is None or at < oldest_poll_at]
+    if stale or not sampled:
+        return False, f"subscribed, but queue keys not read lately: {', '.join(stale) or 'none'}"
+    age = max(0.0, now - min(at for _, at in sampled if at is not None))
+    return True, f"subscribed: {subscribed}; queue keys read {age:.1f} s ago"
+
+
+def _worker(view: View) -> tuple[bool, str]:
+    states = [gauge.state for gauge in view.workers]
+    counts = {state: states.count(state) for state in WorkerState}
+    alive = counts[WorkerState.ONLINE] + counts[WorkerState.SUSPECT]
+    told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    return alive > 0, told or "no worker was seen yet"
+
+
+def _events(last_event_at: float | None, now: float, limit: float) -> tuple[bool, str]:
+    if last_event_at is None:
+        return False, "no event was seen yet; do the workers run with -E?"
+    age = max(0.0, now - last_event_at)
+    return age <= limit, f"last event {age:.1f} s ago (limit {limit:g} s)"
+
+
+def _export(status: Status) -> tuple[bool, str]:
+    if not status.exporting:
+        return True, "no endpoint is configured"
+    if status.export_ok:
+        return True, "sending"
+    return False, status.export_error or "the last attempt failed"

@@ -1,0 +1,213 @@
+"""The HTTP endpoints, and a server for them that leaves signals and logs to the process.
+
+A request reads memory: no broker, worker or receiver is asked. The page is written on a worker
+thread, because thousands of series take tens of milliseconds, and by one request at a time.
+"""
+
+import contextlib
+import logging
+import socket
+from collections.abc import Callable, Generator, Iterable
+from html import escape
+
+import anyio
+import msgspec
+import uvicorn
+from anyio import to_thread
+from anyio.abc import TaskStatus
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from ..errors import RefusedError
+from ..sinks.aggregate import Family
+from .health import Health
+from .prometheus import page
+
+MAX_CONNECTIONS = 100
+"""Scrapers and people; beyond it requests are answered 503, so that nobody can hold all memory."""
+
+_MAX_PORT = 65535
+
+GRACE = 1
+"""Whole seconds for answering requests that have begun when the server is told to stop."""
+
+_LINKS = {
+    "/metrics": "metrics for Prometheus (text or OpenMetrics)",
+    "/health": "whether the cluster is seen, as JSON",
+    "/ready": "whether every source is connected",
+    "/live": "whether the process runs",
+}
+
+
+def application(
+    *,
+    metrics: Callable[[], Iterable[Family]],
+    health: Callable[[], Health],
+    ready: Callable[[], bool],
+) -> Starlette:
+    """Make the application.
+
+    Args:
+        metrics: collects all families; called on the event loop for each scrape, so it may read
+            what belongs to the loop and must be quick.
+        health: likewise, for each request of ``/health``.
+        ready: likewise, for each request of ``/ready``.
+    """
+    one_at_a_time = anyio.CapacityLimiter(1)
+
+    async def show_metrics(request: Request) -> Response:
+        families = tuple(metrics())
+        accept = request.headers.get("accept", "")
+        written = await to_thread.run_sync(page, families, accept, limiter=one_at_a_time)
+        return Response(written.body, headers={"content-type": written.content_type})
+
+    async def show_health(_: Request) -> Response:
+        answer = health()
+        body = msgspec.json.encode(answer)
+        return Response(body, 200 if answer.ok else 503, media_type="application/json")
+
+    async def show_ready(_: Request) -> Response:
+        is_ready = ready()
+        return _text("ready" if is_ready else "not ready", 200 if is_ready else 503)
+
+    return Starlette(
+        routes=[
+            Route("/", _show_links),
+            Route("/metrics", show_metrics),
+            Route("/health", show_health),
+            Route("/live", _show_live),
+            Route("/ready", show_ready),
+        ]
+    )
+
+
+async def _show_links(_: Request) -> Response:
+    items = "".join(
+        f'<li><a href="{path}">{path}</a> {escape(about)}</li>' for path, about in _LINKS.items()
+    )
+    return HTMLResponse(
+        f"<!doctype html><title>celery-stream</title><h1>celery-stream</h1><ul>{items}</ul>"
+    )
+
+
+async def _show_live(_: Request) -> Response:
+    return _text("live", 200)
+
+
+def _text(word: str, status: int) -> Response:
+    return PlainTextResponse(f"{word}\n", status)
+
+
+def listen(address: str) -> socket.socket:
+    """Bind a socket and let it queue connections, before anything else is started.
+
+    Args:
+        address: ``host:port``; ``[::1]:9540`` for IPv6, ``:9540`` for all addresses, port 0 for
+            any free one.
+
+    Raises:
+        RefusedError: the address is wrong, or somebody else has it.
+    """
+    host, port = _parse(address)
+    try:
+        found = socket.getaddrinfo(
+            host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
+        family, kind, protocol, _, target = found[0]
+        bound = socket.socket(family, kind, protocol)
+    except (OSError, UnicodeError) as error:  # the latter: no name at all, to the IDNA codec
+        raise _refused(address, error) from error
+    try:
+        # Connections of a previous process in TIME_WAIT are no reason to refuse.
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(target)
+        bound.listen(MAX_CONNECTIONS)
+    except OSError as error:
+        bound.close()
+        raise _refused(address, error) from error
+    return bound
+
+
+def _parse(address: str) -> tuple[str, int]:
+    host, colon, port = address.rpartition(":")
+    number = int(port) if port.isascii() and port.isdigit() and len(port) <= len("65535") else -1
+    if not colon or not 0 <= number <= _MAX_PORT:
+        raise RefusedError(
+            f"cannot listen on {address}: not HOST:PORT with a port up to {_MAX_PORT}; "
+            "choose another with --listen"
+        )
+    return host.removeprefix("[").removesuffix("]"), number
+
+
+def _refused(address: str, error: OSError | UnicodeError) -> RefusedError:
+    why = (getattr(error, "strerror", None) or str(error)).lower()
+    return RefusedError(f"cannot listen on {address}: {why}; choose another with --listen")
+
+
+async def serve(
+    app: Starlette,
+    bound: socket.socket,
+    *,
+    stop: anyio.Event | None = None,
+    task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
+) -> None:
+    """Answer requests until told to stop or cancelled; closes the socket.
+
+    Requests that have begun are answered, for at most `GRACE` seconds, in either case.
+
+    Args:
+        app: what answers.
+        bound: from `listen`.
+        stop: set by whoever wants it to return; None if only cancellation ends it.
+        task_status: told once requests are answered, so ``await tasks.start(serve, …)`` works.
+    """
+    server = _Server(_config(app), task_status)
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_stop_server, server, stop or anyio.Event(), name="stop http")
+            # uvicorn leaves connections behind when it is cancelled, so it is told instead.
+            with anyio.CancelScope(shield=True):
+                await server.serve(sockets=[bound])
+            tasks.cancel_scope.cancel()
+    finally:
+        bound.close()
+
+
+async def _stop_server(server: uvicorn.Server, stop: anyio.Event) -> None:
+    try:
+        await stop.wait()
+    finally:
+        server.should_exit = True
+
+
+class _Server(uvicorn.Server):
+    """A server inside a process that has its own signal handlers."""
+
+    def __init__(self, config: uvicorn.Config, task_status: TaskStatus[None]) -> None:
+        super().__init__(config)
+        self._task_status = task_status
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._task_status.started()
+
+
+def _config(app: Starlette) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        log_config=None,
+        log_level=logging.ERROR,
+        access_log=False,
+        lifespan="off",
+        ws="none",
+        proxy_headers=False,
+        server_header=False,
+        limit_concurrency=MAX_CONNECTIONS,
+        timeout_graceful_shutdown=GRACE,
+    )

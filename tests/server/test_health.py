@@ -1,0 +1,103 @@
+"""The four checks."""
+
+import msgspec
+import pytest
+
+from stream.core.states import WorkerState
+from stream.core.view import BrokerGauge, View, WorkerGauge
+from stream.server.health import Limits, SourceStatus, Status, health
+
+NOW = 1000.0
+SUBSCRIBED = SourceStatus("redis", connected=True, epoch=1)
+WELL = Status((SUBSCRIBED,))
+
+
+def view(*, worker=WorkerState.ONLINE, last_event_at=NOW - 1.0, sampled_at=NOW - 2.0):
+    gauge = WorkerGauge("w1@host", 1, worker, 0, 0, None, None, NOW, None)
+    broker = BrokerGauge("redis", 1, 0.0, NOW, None, None, sampled_at)
+    return View(NOW, (), (gauge,), (), (broker,), 0, 0, last_event_at)
+
+
+def judge(given, status=WELL):
+    return health(given, status, now=NOW)
+
+
+def test_all_is_well():
+    answer = judge(view())
+    assert answer.ok
+    assert msgspec.to_builtins(answer)["checks"] == {
+        "broker": True,
+        "worker": True,
+        "events": True,
+        "export": True,
+    }
+
+
+def test_a_lost_source_is_unhealthy_and_says_why():
+    lost = SourceStatus("redis", connected=False, epoch=1, last_error="connection refused")
+    answer = judge(view(), Status((lost,)))
+    assert (answer.status, answer.checks.broker) == ("unhealthy", False)
+    assert answer.details.broker == "redis: connection refused"
+
+
+def test_every_source_must_be_subscribed():
+    other = SourceStatus("second", connected=False)
+    answer = judge(view(), Status((SUBSCRIBED, other)))
+    assert not answer.checks.broker
+    assert answer.details.broker == "second: not connected yet"
+
+
+def test_no_source_is_no_broker():
+    assert not judge(view(), Status(())).checks.broker
+
+
+@pytest.mark.parametrize("sampled_at", [None, NOW - 31.0])
+def test_queue_keys_must_have_been_read_lately(sampled_at):
+    assert not judge(view(sampled_at=sampled_at)).checks.broker
+
+
+def test_without_polling_a_subscription_is_enough():
+    assert judge(view(sampled_at=None), Status((SUBSCRIBED,), polling=False)).checks.broker
+
+
+@pytest.mark.parametrize("state", [WorkerState.ONLINE, WorkerState.SUSPECT])
+def test_one_living_worker_is_enough(state):
+    assert judge(view(worker=state)).checks.worker
+
+
+@pytest.mark.parametrize("state", [WorkerState.LOST, WorkerState.OFFLINE])
+def test_without_a_living_worker_it_is_unhealthy(state):
+    answer = judge(view(worker=state))
+    assert (answer.ok, answer.checks.worker) == (False, False)
+    assert answer.details.worker == f"1 {state}"
+
+
+@pytest.mark.parametrize("last_event_at", [None, NOW - 61.0])
+def test_without_a_recent_event_it_is_unhealthy(last_event_at):
+    answer = judge(view(last_event_at=last_event_at))
+    assert (answer.ok, answer.checks.events) == (False, False)
+
+
+def test_an_event_on_the_limit_is_recent():
+    assert judge(view(last_event_at=NOW - 60.0)).checks.events
+
+
+def test_an_event_from_a_clock_that_is_ahead_is_recent():
+    assert judge(view(last_event_at=NOW + 5.0)).details.events.startswith("last event 0.0 s")
+
+
+def test_limits_can_be_set():
+    limits = Limits(event_age=0.5)
+    assert not health(view(), WELL, now=NOW, limits=limits).checks.events
+
+
+def test_a_failing_export_is_shown_and_is_no_reason_to_restart():
+    failing = Status((SUBSCRIBED,), exporting=True, export_ok=False, export_error="503 from it")
+    answer = judge(view(), failing)
+    assert (answer.ok, answer.checks.export) == (True, False)
+    assert answer.details.export == "503 from it"
+
+
+def test_no_endpoint_is_no_failing_export():
+    status = Status((SUBSCRIBED,), exporting=False, export_ok=False)
+    assert judge(view(), status).checks.export
