@@ -1,0 +1,69 @@
+"""The reference tables, from the code; ``python -m stream.reference README.md`` renews them.
+
+A table stands in a document between ``<!-- NAME -->`` and ``<!-- /NAME -->``.
+"""
+
+import re
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+from .declaration import reference
+from .sinks.instruments import TABLE
+
+
+def settings() -> str:
+    """Every setting: flag, variables, default, meaning."""
+    return _table(
+        ("Setting in the file", "Variables", "Default", "Meaning"),
+        (
+            (
+                f"`{row.setting}`",
+                " ".join(f"`{name}`" for name in row.variables),
+                f"`{row.default}`" if row.default else "",
+                row.meaning,
+            )
+            for row in reference()
+        ),
+    )
+
+
+def metrics() -> str:
+    """Every metric: kind, unit, attributes, meaning."""
+    return _table(
+        ("Metric", "Kind", "Unit", "Attributes", "Meaning"),
+        (
+            (
+                f"`{each.name}`",
+                each.type.value,
+                f"`{each.unit}`",
+                " ".join(f"`{name}`" for name in each.attributes),
+                each.about,
+            )
+            for each in TABLE
+        ),
+    )
+
+
+TABLES: Final[dict[str, Callable[[], str]]] = {"settings": settings, "metrics": metrics}
+
+
+def renewed(document: str) -> str:
+    """Return *document* with each of its tables as the code has it."""
+    for name, table in TABLES.items():
+        place = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        document = place.sub(lambda found, table=table: found[1] + table() + found[2], document)  # type: ignore[misc] # mypy infers no type for the default
+    return document
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, tuple("---" for _ in head), *rows]
+    return "".join(
+        f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |\n" for line in lines
+    )
+
+
+if __name__ == "__main__":
+    for path in map(Path, sys.argv[1:]):
+        path.write_text(renewed(path.read_text()))
