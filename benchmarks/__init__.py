@@ -1,0 +1,1 @@
+"""Named source_to_sink; see ``python -m benchmarks --help``."""
