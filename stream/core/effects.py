@@ -10,7 +10,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from .kinds import Kind
-from .record import TaskRecord
+from .record import TaskRecord, WorkerRecord
 from .states import Phase, State, WorkerState
 
 
@@ -101,6 +101,12 @@ class TaskForgotten(Struct, frozen=True, gc=False):
     first_seen: int
     """Order of first appearance."""
     record: TaskRecord
+
+
+class WorkerForgotten(Struct, frozen=True, gc=False):
+    """A worker process that is long gone is no longer kept; told only where records are."""
+
+    record: WorkerRecord
 
 
 class TaskRevised(Struct, frozen=True, gc=False):
@@ -215,6 +221,7 @@ Effect: TypeAlias = (
     | TaskFinished
     | TaskRevised
     | TaskForgotten
+    | WorkerForgotten
     | StuckBegan
     | StuckEnded
     | WorkerChanged

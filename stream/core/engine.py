@@ -33,7 +33,7 @@ from .kinds import Kind, Kinds
 from .lifecycle import Lifecycle
 from .progress import Progress
 from .queues import QueueTable
-from .record import record_of
+from .record import WorkerRecord, record_of
 from .states import State
 from .stuck import StuckWatch
 from .tables import LATER, SLOT_OF, STUCK, TaskTable
@@ -64,7 +64,7 @@ class Engine:
         graces: how long to wait before giving something up.
         stuck: limits of the phases.
         stuck_rules: limits of their own for some task names.
-        records: tell each task's whole record when it is forgotten.
+        records: tell the whole record of each task and worker when it is forgotten.
     """
 
     def __init__(
@@ -98,7 +98,12 @@ class Engine:
             heard_queue=self._queues.hear_of,
         )
         self._workers = Workers(
-            self._tasks, self._progress, emit, graces=self.graces, limit=limits.lanes
+            self._tasks,
+            self._progress,
+            emit,
+            graces=self.graces,
+            limit=limits.lanes,
+            records=records,
         )
         self._stuck = StuckWatch(stuck or StuckLimits(), stuck_rules)
         # The handlers take the class they are filed under, which a mapping's type cannot say.
@@ -188,6 +193,10 @@ class Engine:
     def queue_names(self) -> tuple[str, ...]:
         """The queues that events named."""
         return tuple(self._queues.names)
+
+    def worker_records(self) -> tuple[WorkerRecord, ...]:
+        """The records of all processes that are or were workers and are not forgotten yet."""
+        return self._workers.records()
 
     def view(self, now: float) -> View:
         """Read the gauges from the tables."""

@@ -1,8 +1,9 @@
-"""The whole story of one task in one line, for analysis."""
+"""The whole story of one task, or of one worker process, in one line, for analysis."""
 
 from msgspec import Struct
 
-from .states import State
+from .lanes import Lane
+from .states import State, WorkerState
 from .task import Task, outcome
 
 
@@ -36,6 +37,40 @@ class TaskRecord(Struct, frozen=True, gc=False):
     total_time: float | None
     error_type: str | None
     internal: bool
+
+
+class WorkerRecord(Struct, frozen=True, gc=False):
+    """One worker process."""
+
+    hostname: str
+    pid: int
+    state: WorkerState | None
+    """None where it sent task events and never a heartbeat."""
+    processed: int | None
+    """Executions since it began, by its own count."""
+    starts_seen: int
+    unseen: int
+    """Executions that its heartbeats count and of which no start was seen."""
+    duplicates: int
+    coverage: float | None
+    """Share of the counted executions whose start was seen, 0…1; None before there are any."""
+    skew: float | None
+    """Seconds that its clock is ahead of ours."""
+
+
+def worker_record_of(lane: Lane) -> WorkerRecord:
+    """Read a worker's record from its lane."""
+    return WorkerRecord(
+        lane.hostname,
+        lane.pid,
+        lane.state,
+        lane.processed,
+        lane.starts_seen,
+        lane.unseen,
+        lane.duplicates,
+        lane.coverage,
+        lane.skew,
+    )
 
 
 def record_of(task: Task) -> TaskRecord:

@@ -13,9 +13,10 @@ from typing import Final
 from msgspec import Struct
 
 from ..events import WorkerHeartbeat, WorkerOffline, WorkerOnline
-from .effects import Effect, EventsMissed, WorkerChanged
+from .effects import Effect, EventsMissed, WorkerChanged, WorkerForgotten
 from .lanes import IDLE_BEATS, Lane
 from .progress import Progress
+from .record import WorkerRecord, worker_record_of
 from .states import State, WorkerState
 from .tables import LATER, RECEIVED, STUCK, TaskTable
 from .task import Delivery, Task
@@ -63,7 +64,8 @@ class Workers:
     """All lanes, and the judgement over those that are workers.
 
     Args:
-        limit: of lanes; the one not heard of for longest goes first.
+        limit: of lanes; those not heard of for longest go first.
+        records: tell a worker's whole record when it is forgotten.
     """
 
     def __init__(
@@ -74,7 +76,9 @@ class Workers:
         *,
         graces: Graces,
         limit: int,
+        records: bool,
     ) -> None:
+        self._records = records
         self._tasks = tasks
         self._progress = progress
         self._emit = emit
@@ -262,23 +266,26 @@ class Workers:
 
     def prune(self, now: float) -> None:
         """Forget the processes that have long been gone."""
-        for key, lane in list(self._lanes.items()):
+        for lane in list(self._lanes.values()):
             patience = _FORGET_PRODUCER if lane.state is None else _FORGET_WORKER
             if now - lane.heard_at > patience and not (lane.holds_work or lane.state in ALIVE):
-                del self._lanes[key]
-                if self._newest.get(lane.hostname) is lane:
-                    del self._newest[lane.hostname]
+                self._forget(lane)
 
     def _drop_quiet_lanes(self) -> None:
-        quiet = sorted(self._lanes.items(), key=lambda item: item[1].heard_at)
-        for key, lane in quiet[: max(1, self._limit // 10)]:
-            del self._lanes[key]
-            if self._newest.get(lane.hostname) is lane:
-                del self._newest[lane.hostname]
+        quiet = sorted(self._lanes.values(), key=lambda lane: lane.heard_at)
+        for lane in quiet[: max(1, self._limit // 10)]:
+            self._forget(lane)
 
-    def lanes(self) -> Iterator[Lane]:
-        """All that are workers."""
-        return (lane for lane in self._lanes.values() if lane.state is not None)
+    def _forget(self, lane: Lane) -> None:
+        del self._lanes[lane.hostname, lane.pid]
+        if self._newest.get(lane.hostname) is lane:
+            del self._newest[lane.hostname]
+        if self._records and _is_worker(lane):
+            self._emit(WorkerForgotten(worker_record_of(lane)))
+
+    def records(self) -> tuple[WorkerRecord, ...]:
+        """The records of all processes that are or were workers."""
+        return tuple(worker_record_of(lane) for lane in self._lanes.values() if _is_worker(lane))
 
     def gauges(self) -> tuple[WorkerGauge, ...]:
         """Read the workers."""
@@ -297,6 +304,10 @@ class Workers:
             for lane in self._lanes.values()
             if lane.state is not None
         )
+
+
+def _is_worker(lane: Lane) -> bool:
+    return lane.state is not None or lane.starts_seen > 0
 
 
 def _confirmed(task: Task) -> bool:

@@ -26,6 +26,7 @@ from ..core.effects import (
     TaskForgotten,
     TaskRevised,
     WorkerChanged,
+    WorkerForgotten,
 )
 from ..core.kinds import Kind
 from ..core.states import State, WorkerState
@@ -117,6 +118,7 @@ class MetricsSink:
             TaskFinished: self._on_finished,
             TaskRevised: self._on_revised,
             TaskForgotten: self._on_forgotten,
+            WorkerForgotten: self._on_forgotten,
             StuckBegan: self._on_stuck,
             StuckEnded: self._on_unstuck,
             WorkerChanged: self._on_worker,
@@ -203,7 +205,7 @@ class MetricsSink:
     def _on_revised(self, effect: TaskRevised) -> None:
         self._aggregate.counter(table.TASKS_REVISED).add(1, effect.was, effect.state)
 
-    def _on_forgotten(self, _: TaskForgotten) -> None:
+    def _on_forgotten(self, _: TaskForgotten | WorkerForgotten) -> None:
         """Nothing happened: its end was told when it came."""
 
     def _on_stuck(self, effect: StuckBegan) -> None:

@@ -21,9 +21,10 @@ from stream.core.effects import (
     TaskForgotten,
     TaskRevised,
     WorkerChanged,
+    WorkerForgotten,
 )
 from stream.core.kinds import Kind
-from stream.core.record import TaskRecord
+from stream.core.record import TaskRecord, WorkerRecord
 from stream.core.states import Phase, State, WorkerState
 from stream.sinks import instruments as table
 from stream.sinks.aggregate import Aggregate
@@ -124,6 +125,7 @@ def test_every_effect_is_understood():
         attempt(),
         finished(),
         forgotten(),
+        WorkerForgotten(WorkerRecord(**dict.fromkeys(WorkerRecord.__struct_fields__))),
         TaskRevised("u", PAY, State.LOST, State.SUCCESS),
         stuck(),
         StuckEnded("u", PAY, Phase.RUNNING, 2.0, 0, 0, "w", None, None, 4.0),
