@@ -70,12 +70,15 @@ class StuckLimits(Struct, frozen=True):
 
 
 class StuckRule(Struct, frozen=True):
-    """Limits of its own for the tasks whose name matches a pattern (``fnmatch``).
+    """Limits of its own for the tasks whose name and queue match patterns (``fnmatch``).
 
     None takes the limit of `StuckLimits`. The first rule that matches decides.
     """
 
-    task: Annotated[str, Meta(description="Pattern of task names, like `reports.*`")]
+    task: Annotated[str, Meta(description="Pattern of task names, like `reports.*`")] = "*"
+    queue: Annotated[
+        str | None, Meta(description="Pattern of queue names; unset: any, and those not known")
+    ] = None
     queued: OptionalLimit = None
     prefetched: OptionalLimit = None
     running: OptionalLimit = None

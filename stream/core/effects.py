@@ -162,6 +162,25 @@ class StuckEnded(Struct, frozen=True, gc=False):
     at: float
 
 
+class QueueStalled(Struct, frozen=True, gc=False):
+    """A queue holds messages and nobody takes any, although workers are there."""
+
+    source: str
+    queue: str
+    depth: int
+    since: float
+    at: float
+
+
+class QueueMoved(Struct, frozen=True, gc=False):
+    """A queue that had stalled is consumed again, or empty."""
+
+    source: str
+    queue: str
+    lasted: float
+    at: float
+
+
 class WorkerChanged(Struct, frozen=True, gc=False):
     """A worker process came, fell silent, returned or went."""
 
@@ -178,6 +197,24 @@ class EventsMissed(Struct, frozen=True, gc=False):
     hostname: str
     pid: int
     count: int
+
+
+class Advice(StrEnum):
+    """What keeps us from seeing more, and can be changed."""
+
+    EVENTS_DISABLED = "events_disabled"
+    """A worker runs tasks and sends no task events."""
+    SENT_DISABLED = "sent_disabled"
+    """Tasks are received that no producer told to have sent."""
+
+
+class Advised(Struct, frozen=True, gc=False):
+    """A setting of the application hides something; told once."""
+
+    advice: Advice
+    subject: str | None
+    """The worker's node name; None where it concerns all producers."""
+    at: float
 
 
 class GapMarked(Struct, frozen=True, gc=False):
@@ -224,6 +261,9 @@ Effect: TypeAlias = (
     | WorkerForgotten
     | StuckBegan
     | StuckEnded
+    | QueueStalled
+    | QueueMoved
+    | Advised
     | WorkerChanged
     | EventsMissed
     | GapMarked

@@ -13,6 +13,7 @@ from msgspec import Struct
 from ..config import StuckLimits, StuckRule
 from ..events import (
     Event,
+    QueueDepth,
     QueueSample,
     Subscribed,
     TaskCancelled,
@@ -31,12 +32,13 @@ from ..events import (
 from .effects import Effect, GapMarked, TaskForgotten
 from .kinds import Kind, Kinds
 from .lifecycle import Lifecycle
+from .limits import PhaseLimits
 from .progress import Progress
 from .queues import QueueTable
 from .record import WorkerRecord, record_of
 from .states import State
 from .stuck import StuckWatch
-from .tables import LATER, SLOT_OF, STUCK, TaskTable
+from .tables import LATER, SLOT_OF, STUCK, UNSURE, TaskTable
 from .view import TaskGauge, View
 from .workers import Graces, Workers
 
@@ -86,9 +88,13 @@ class Engine:
         self._pruned_at = 0.0
         self._last_event_at: float | None = None
         self._tasks = TaskTable(in_flight_limit=limits.tasks, remembered_limit=limits.remembered)
-        self._queues = QueueTable(limits.queues)
+        stuck = stuck or StuckLimits()
+        self._queues = QueueTable(
+            limits.queues, stall_after=stuck.queued or float("inf"), emit=emit
+        )
+        self._limits = PhaseLimits(stuck, stuck_rules)
         self._kinds = Kinds(limits.kinds)
-        self._progress = Progress(self._tasks, self._kinds, emit)
+        self._progress = Progress(self._tasks, self._kinds, emit, ran=self._limits.learn)
         self._lifecycle = Lifecycle(
             self._tasks,
             self._kinds,
@@ -105,7 +111,7 @@ class Engine:
             limit=limits.lanes,
             records=records,
         )
-        self._stuck = StuckWatch(stuck or StuckLimits(), stuck_rules)
+        self._stuck = StuckWatch(self._tasks, self._queues, self._limits, emit)
         # The handlers take the class they are filed under, which a mapping's type cannot say.
         self._handlers: Mapping[type[Event], Callable[[Any, Any, float], None]] = {
             TaskSent: self._lifecycle.sent,
@@ -145,8 +151,19 @@ class Engine:
     def sample(self, sample: QueueSample) -> list[Effect]:
         """Take in a poll of the queue keys."""
         effects = self._begin(sample.received_at)
+        now = self._now
         self._queues.sample(sample, self._sent_at)
+        self._queues.judge(sample.source, sample.received_at, workers=self._workers.any_online())
+        for name, since in self._queues.emptied(sample.source):
+            self._workers.give_up_sent(name, since, now)
+        for queue in sample.queues:
+            self._learn_time_limit(queue)
         return effects
+
+    def _learn_time_limit(self, queue: QueueDepth) -> None:
+        task = self._tasks.by_uuid.get(queue.oldest or "")
+        if task is not None and task.kind.name is not None and queue.oldest_timelimit:
+            self._limits.time_limits[task.kind.name] = queue.oldest_timelimit
 
     def subscribed(self, mark: Subscribed) -> list[Effect]:
         """Take note that a subscription began (again)."""
@@ -165,10 +182,10 @@ class Engine:
         now = self._now
         for task in self._tasks.due(now):
             self._progress.come_due(task, now)
-        self._lifecycle.tell_unrouted()
+        self._lifecycle.tell_unrouted(now)
         self._workers.look(now)
         self._workers.give_up_silent(now)
-        self._stuck.look(self._tasks, now, self._emit)
+        self._stuck.look(now)
         for task in self._tasks.forget(now - self.graces.remembered):
             if self._records:
                 self._emit(TaskForgotten(task.first_seen, record_of(task)))
@@ -224,13 +241,17 @@ class Engine:
     def _task_gauge(self, kind: Kind, state: State, slot: int, now: float) -> TaskGauge:
         slots = self._tasks.slots
         waiting = slots[slot].get(kind, {})
-        later = slots[slot + LATER].get(kind, {}) if slot + LATER < STUCK else {}
+        later = slots[slot + LATER].get(kind, {})
         stuck = slots[slot + STUCK].get(kind, {})
-        fronts = [next(iter(members.values())).since for members in (waiting, stuck) if members]
+        unsure = slots[slot + UNSURE].get(kind, {})
+        fronts = [
+            next(iter(members.values())).since for members in (waiting, stuck, unsure) if members
+        ]
         return TaskGauge(
             kind,
             state,
-            len(waiting) + len(later) + len(stuck),
+            len(waiting) + len(later) + len(stuck) + len(unsure),
             max(0.0, now - min(fronts)) if fronts else 0.0,
             len(stuck),
+            len(unsure),
         )

@@ -19,6 +19,10 @@ IDLE_BEATS: Final = 2
 """Heartbeats without work after which what we think is running there has ended unseen: one may
 overtake the buffered end, two cannot."""
 
+MUTE_AFTER: Final = 3
+"""Executions without any start after which events must be turned off: one or two may be lost, or
+be of tasks with ``send_events=False``."""
+
 WorkerEvent = WorkerOnline | WorkerHeartbeat | WorkerOffline
 
 
@@ -68,6 +72,8 @@ class Lane(Struct, eq=False, gc=False):
     starts_seen: int = 0
     """All, also those before the first heartbeat."""
     duplicates: int = 0
+    advised: bool = False
+    """Its missing task events were told."""
 
     @property
     def offset(self) -> float:
@@ -85,6 +91,11 @@ class Lane(Struct, eq=False, gc=False):
         if self.measured <= 0:
             return None
         return max(0.0, 1.0 - self.unseen / self.measured)
+
+    @property
+    def is_mute(self) -> bool:
+        """Whether it runs tasks and sends no task events (no ``-E``)."""
+        return self.starts_seen == 0 and self.measured >= MUTE_AFTER
 
     def hear(self, timestamp: float, now: float) -> None:
         """Take note of an event's times."""

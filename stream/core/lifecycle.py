@@ -18,6 +18,8 @@ from ..events import (
 )
 from .attribution import EndEvent, begins_before, end_of, epoch, same, to_end
 from .effects import (
+    Advice,
+    Advised,
     Effect,
     Odd,
     Oddity,
@@ -33,6 +35,8 @@ from .states import State
 from .tables import TaskTable
 from .task import ENDS, OPEN, Delivery, Task
 
+_SILENT_PRODUCERS: Final = 20
+"""Tasks received and never told to be sent, without one that was, before advice is given."""
 _DUPLICATE: Final = Odd(Oddity.DUPLICATE)
 _LATE: Final = Odd(Oddity.LATE)
 _IMPLIED: Final = Odd(Oddity.IMPLIED)
@@ -70,6 +74,8 @@ class Lifecycle:
         # few milliseconds late and tells the queue, so what to count is put off until then.
         self._unrouted: dict[str, Task] = {}
         self._unrouted_before: dict[str, Task] = {}
+        self._never_sent = 0
+        self._anything_sent = False
 
     # -- sent ----------------------------------------------------------------------------------
 
@@ -84,7 +90,7 @@ class Lifecycle:
             kind = self._kinds.get(event.name, event.queue)
             task = Task(event.uuid, kind, event.root_id, event.parent_id, delivery)
             task.first_sent = delivery
-            task.since = now
+            self._anything_sent = True
             self._progress.enter(task, delivery, now)
         elif not self._add_sent(task, event, lane, now):
             return
@@ -167,10 +173,14 @@ class Lifecycle:
             self._consumed(task.kind.queue)
         self._emit(Received(task.kind, redelivered))
 
-    def tell_unrouted(self) -> None:
+    def tell_unrouted(self, now: float) -> None:
         """Tell what was received without a queue becoming known since the tick before last."""
         for task in self._unrouted_before.values():
             self._tell_received(task, redelivered=False)
+        before = self._never_sent
+        self._never_sent += len(self._unrouted_before)
+        if before < _SILENT_PRODUCERS <= self._never_sent and not self._anything_sent:
+            self._emit(Advised(Advice.SENT_DISABLED, None, now))
         self._unrouted_before, self._unrouted = self._unrouted, {}
 
     def _delivery_to_receive(

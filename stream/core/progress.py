@@ -9,11 +9,11 @@ from typing import Final
 
 from ..events import TaskReceived, TaskSent
 from .effects import AttemptEnded, Effect, Odd, Oddity, TaskFinished, TaskRevised
-from .kinds import Kinds
+from .kinds import Kind, Kinds
 from .lanes import Lane
 from .states import State
 from .stuck import stuck_ended
-from .tables import LATER, SLOT_OF, STARTED, STUCK, TaskTable
+from .tables import LATER, SLOT_OF, STARTED, STUCK, UNSURE, TaskTable
 from .task import OPEN, Delivery, Task, outcome, waiting_state
 
 MAX_DELIVERIES: Final = 64
@@ -36,10 +36,19 @@ class Progress:
         tasks: the tables.
         kinds: the interned (name, queue) pairs.
         emit: takes each effect.
+        ran: told how long each run took that succeeded.
     """
 
-    def __init__(self, tasks: TaskTable, kinds: Kinds, emit: Callable[[Effect], None]) -> None:
+    def __init__(
+        self,
+        tasks: TaskTable,
+        kinds: Kinds,
+        emit: Callable[[Effect], None],
+        *,
+        ran: Callable[[Kind, float], None],
+    ) -> None:
         self._tasks = tasks
+        self._ran = ran
         self._kinds = kinds
         self._emit = emit
         self._returned: dict[str, float] = {}
@@ -74,6 +83,8 @@ class Progress:
             and delivery.ended_at is not None
         ):
             delivery.run = self._clamp(delivery.ended_at - delivery.started_at)
+        if state is State.SUCCESS and delivery.run is not None:
+            self._ran(task.kind, delivery.run)
         self._emit(
             AttemptEnded(
                 task.uuid,
@@ -112,10 +123,21 @@ class Progress:
             at: now, our clock.
             reason: why, for the effect; from a closed set.
         """
+        if delivery.state not in OPEN:
+            delivery = self._next(task, delivery)
         offset = 0.0 if delivery.lane is None else delivery.lane.offset
         delivery.ended_at = at - offset
         self.end(task, delivery, state, inferred=True, reason=reason)
         self.update(task, at, reason=reason)
+
+    def _next(self, task: Task, ended: Delivery) -> Delivery:
+        """The delivery that should have followed one that ended, and of which nothing was seen."""
+        if ended.state is State.RETRY:
+            delivery = Delivery(ended.retries + 1)
+        else:
+            delivery = Delivery(ended.retries, len(task.of_attempt(ended.retries)))
+        self.add(task, delivery)
+        return delivery
 
     def not_redelivered(self, before: float) -> Iterator[Task]:
         """Take out the tasks that went back to the broker and that no worker took since."""
@@ -191,9 +213,13 @@ class Progress:
         if slot != STARTED and last.eta is not None and last.eta > now:
             slot += LATER
             since = last.eta
-        if slot == task.slot % STUCK and (slot < LATER or since == task.since):
-            return
-        if task.slot >= STUCK:
+        band = task.slot - task.slot % LATER
+        if slot % LATER == task.slot % LATER:
+            if slot < LATER and band != LATER:
+                return  # waits as before, perhaps judged
+            if slot >= LATER and band == LATER and since == task.since:
+                return
+        if band == STUCK:
             self._emit(stuck_ended(task, now))
         task.state = state
         task.since = since
@@ -213,7 +239,7 @@ class Progress:
                 task.state = state
                 self._emit(TaskRevised(task.uuid, task.kind, was, state))
             return
-        if task.slot >= STUCK:
+        if STUCK <= task.slot < UNSURE:
             self._emit(stuck_ended(task, now))
         task.state = state
         self._tasks.finish(task, now)
@@ -227,7 +253,7 @@ class Progress:
                 task.root_id,
                 task.error_type if state is State.FAILURE else None,
                 reason,
-                decided.retries + 1,
+                decided.retries + (decided.lane is not None or decided.sent_at is not None),
                 decided.run,
                 self._total(task, ended),
                 now if ended is None else ended,

@@ -1,11 +1,12 @@
 """The queues: what the last poll of the broker's keys found, and how quickly they drain."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from msgspec import Struct
 
 from ..events import QueueDepth, QueueSample
+from .effects import Effect, QueueMoved, QueueStalled
 from .view import BrokerGauge, QueueGauge
 
 RATE_WINDOW: Final = 60.0
@@ -20,6 +21,12 @@ SentAt = Callable[[str], float | None]
 class _Queue(Struct):
     depth: QueueDepth
     seen_at: float
+    moved_at: float
+    """When it was last seen to be empty or to be consumed."""
+    stalled: bool = False
+    stalled_since: float = 0.0
+    consumed: int = 0
+    """At the last poll."""
     oldest_at: float | None = None
     empty_since: float | None = None
     window_began_at: float = 0.0
@@ -34,13 +41,33 @@ class _Broker(Struct):
     unacknowledged: int | None = None
     oldest_unacknowledged_at: float | None = None
     sampled_at: float | None = None
+    holds_nothing_since: float | None = None
+    """Since when workers hold no message; None while they hold some, or it is not known."""
+
+    def take(self, sample: QueueSample) -> None:
+        """Take in what concerns no single queue."""
+        self.sampled_at = sample.received_at
+        self.unacknowledged = sample.unacknowledged
+        self.oldest_unacknowledged_at = sample.oldest_unacknowledged_at
+        if sample.unacknowledged != 0:
+            self.holds_nothing_since = None
+        elif self.holds_nothing_since is None:
+            self.holds_nothing_since = sample.received_at
 
 
 class QueueTable:
-    """Queues by broker and name; at most *limit* of them, further ones are counted."""
+    """Queues by broker and name.
 
-    def __init__(self, limit: int) -> None:
+    Args:
+        limit: of queues; further ones are counted.
+        stall_after: seconds without consumption after which a queue has stalled.
+        emit: takes what happened.
+    """
+
+    def __init__(self, limit: int, *, stall_after: float, emit: Callable[[Effect], None]) -> None:
         self._limit = limit
+        self._stall_after = stall_after
+        self._emit = emit
         self._queues: dict[tuple[str, str], _Queue] = {}
         self._brokers: dict[str, _Broker] = {}
         self.names: dict[str, None] = {}
@@ -70,10 +97,7 @@ class QueueTable:
 
     def sample(self, sample: QueueSample, sent_at: SentAt) -> None:
         """Take in one poll."""
-        broker = self.broker(sample.source)
-        broker.sampled_at = sample.received_at
-        broker.unacknowledged = sample.unacknowledged
-        broker.oldest_unacknowledged_at = sample.oldest_unacknowledged_at
+        self.broker(sample.source).take(sample)
         for depth in sample.queues:
             self._measure(sample.source, depth, at=sample.received_at, sent_at=sent_at)
         stale = sample.received_at - FORGET_AFTER
@@ -86,9 +110,12 @@ class QueueTable:
             if len(self._queues) >= self._limit:
                 self.overflowed += 1
                 return
-            queue = _Queue(depth, at, window_began_at=at)
-            queue.consumed_before = self._consumed.get(depth.name, 0)
+            queue = _Queue(depth, at, at, window_began_at=at)
+            queue.consumed = queue.consumed_before = self._consumed.get(depth.name, 0)
             self._queues[source, depth.name] = queue
+        if self._has_moved(queue, depth):
+            queue.moved_at = at
+        queue.consumed = self._consumed.get(depth.name, 0)
         queue.depth, queue.seen_at = depth, at
         queue.oldest_at = sent_at(depth.oldest) if depth.oldest is not None else None
         if any(depth.ready.values()):
@@ -97,9 +124,64 @@ class QueueTable:
             queue.empty_since = at
         elapsed = at - queue.window_began_at
         if elapsed >= RATE_WINDOW:
-            consumed = self._consumed.get(depth.name, 0)
-            queue.rate = (consumed - queue.consumed_before) / elapsed
-            queue.window_began_at, queue.consumed_before = at, consumed
+            queue.rate = (queue.consumed - queue.consumed_before) / elapsed
+            queue.window_began_at, queue.consumed_before = at, queue.consumed
+
+    def _has_moved(self, queue: _Queue, depth: QueueDepth) -> bool:
+        """Whether a message was taken since the last poll, or there is none to take."""
+        before, waiting = sum(queue.depth.ready.values()), sum(depth.ready.values())
+        return (
+            not waiting
+            or waiting < before
+            or depth.oldest != queue.depth.oldest
+            or self._consumed.get(depth.name, 0) > queue.consumed
+        )
+
+    def judge(self, source: str, now: float, *, workers: bool) -> None:
+        """Tell which queues of a broker have stalled, and which move again.
+
+        Args:
+            source: the broker that was just polled.
+            now: the time of the poll.
+            workers: whether any worker is there; without them nothing can move.
+        """
+        for (of, name), queue in self._queues.items():
+            if of != source:
+                continue
+            idle = now - queue.moved_at
+            if queue.stalled and idle <= 0.0:
+                queue.stalled = False
+                self._emit(QueueMoved(source, name, now - queue.stalled_since, now))
+            elif not queue.stalled and workers and idle > self._stall_after:
+                queue.stalled, queue.stalled_since = True, queue.moved_at
+                depth = sum(queue.depth.ready.values())
+                self._emit(QueueStalled(source, name, depth, queue.moved_at, now))
+
+    def may_hold(self, name: str | None) -> bool:
+        """Whether a message may still be in a queue or at a worker; True where nobody looked."""
+        found = [
+            (queue, self._brokers[source])
+            for (source, each), queue in self._queues.items()
+            if each == name
+        ]
+        return not found or any(
+            queue.empty_since is None or broker.holds_nothing_since is None
+            for queue, broker in found
+        )
+
+    def emptied(self, source: str) -> Iterator[tuple[str, float]]:
+        """The queues of a broker that hold nothing, and neither do its workers, and since when.
+
+        Two polls must agree: a message may be on its way back while one looks.
+        """
+        broker = self.broker(source)
+        if broker.holds_nothing_since is None:
+            return
+        for (of, name), queue in self._queues.items():
+            if of == source and queue.empty_since is not None:
+                since = max(queue.empty_since, broker.holds_nothing_since)
+                if since < queue.seen_at:
+                    yield name, since
 
     def queue_gauges(self, now: float) -> tuple[QueueGauge, ...]:
         """Read the queues."""
@@ -110,6 +192,7 @@ class QueueTable:
                 queue.depth.ready,
                 None if queue.oldest_at is None else max(0.0, now - queue.oldest_at),
                 sum(queue.depth.ready.values()) / queue.rate if queue.rate else None,
+                queue.stalled,
             )
             for (source, name), queue in sorted(self._queues.items(), key=lambda item: item[0])
         )

@@ -75,7 +75,7 @@ def worker_record_of(lane: Lane) -> WorkerRecord:
 
 def record_of(task: Task) -> TaskRecord:
     """Read a task's record from its deliveries."""
-    deliveries = list(task.deliveries())
+    known = [each for each in task.deliveries() if each.lane or each.sent_at is not None]
     decisive = outcome(task) or task.last
     sent_at = task.first_sent.sent if task.first_sent is not None else None
     ended_at = decisive.ended
@@ -84,10 +84,10 @@ def record_of(task: Task) -> TaskRecord:
         task.kind.name,
         task.state,
         decisive.inferred,
-        len({each.retries for each in deliveries}),
-        sum(each.lane is not None for each in deliveries),
+        len({each.retries for each in known}),
+        sum(each.lane is not None for each in known),
         task.starts,
-        max(each.retries for each in deliveries),
+        max((each.retries for each in known), default=0),
         task.kind.queue,
         None if decisive.lane is None else decisive.lane.hostname,
         task.root_id,

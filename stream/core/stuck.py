@@ -1,19 +1,21 @@
-"""Which tasks have been in one phase for too long.
+"""Which tasks have been in one phase for too long, and whether that can be told at all.
 
 The front of each table is the task that waits longest, so a look costs the kinds and the findings,
-not the tasks. A verdict is given only where there is evidence: a task on a worker that fell silent
-is not called stuck, since nobody can tell.
+not the tasks. A task that is over its limit gets one of two verdicts: *stuck* where there is
+evidence (its worker says that it works, its queue holds messages), *unknown* where its end may
+just not have been seen. The latter are looked at again, since evidence may come.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from fnmatch import fnmatchcase
+from itertools import islice
 from typing import Final
 
-from ..config import StuckLimits, StuckRule
 from .effects import Effect, StuckBegan, StuckEnded, StuckReason
-from .kinds import Kind
+from .lanes import Lane
+from .limits import PhaseLimits
+from .queues import QueueTable
 from .states import Phase, State, WorkerState
-from .tables import LATER, RECEIVED, RETRY, SENT, STARTED, STUCK, TaskTable
+from .tables import LATER, RECEIVED, RETRY, SENT, STARTED, STUCK, UNSURE, TaskTable
 from .task import Task
 
 PHASE_OF: Final = {
@@ -28,78 +30,91 @@ _REASON_OF: Final = {
     STARTED: StuckReason.RUNS_LONG,
     RETRY: StuckReason.RETRY_OVERDUE,
 }
+_SETTLED: Final = 10.0
+"""Seconds: the end of what began later than this before a heartbeat may still be on its way."""
 _VERDICTS_PER_TICK: Final = 1_000
-"""A backlog of a million that all become stuck at once is told in pieces."""
+"""Of each phase: a backlog of a million that is over its limit at once is judged in pieces."""
 
 
 class StuckWatch:
     """Finds the tasks that are over the limit of their phase.
 
     Args:
-        limits: for the tasks that no rule matches.
-        rules: the first whose pattern matches the task's name wins; what it leaves out is taken
-            from *limits*.
+        tasks: the tables.
+        queues: what is known of the queues.
+        limits: how long each kind may be in each phase.
+        emit: takes what is found.
     """
 
-    def __init__(self, limits: StuckLimits, rules: tuple[StuckRule, ...]) -> None:
+    def __init__(
+        self,
+        tasks: TaskTable,
+        queues: QueueTable,
+        limits: PhaseLimits,
+        emit: Callable[[Effect], None],
+    ) -> None:
+        self._tasks = tasks
+        self._queues = queues
         self._limits = limits
-        self._rules = rules
-        self._of_kind: dict[Kind, tuple[float, float, float, float]] = {}
+        self._emit = emit
 
-    def limit(self, kind: Kind, slot: int) -> float:
-        """Seconds that tasks of this kind may be in a phase; infinite where it is turned off."""
-        limits = self._of_kind.get(kind)
-        if limits is None:
-            limits = self._of_kind[kind] = self._resolve(kind.name or "")
-        return limits[slot]
-
-    def _resolve(self, name: str) -> tuple[float, float, float, float]:
-        rule = next((rule for rule in self._rules if fnmatchcase(name, rule.task)), StuckRule(name))
-        limits = self._limits
-        chosen = (
-            limits.queued if rule.queued is None else rule.queued,
-            limits.prefetched if rule.prefetched is None else rule.prefetched,
-            limits.running if rule.running is None else rule.running,
-            limits.retrying if rule.retrying is None else rule.retrying,
-        )
-        queued, prefetched, running, retrying = (limit or float("inf") for limit in chosen)
-        return queued, prefetched, running, retrying
-
-    def look(self, tasks: TaskTable, now: float, emit: Callable[[Effect], None]) -> None:
+    def look(self, now: float) -> None:
         """Judge the tasks whose time is up, and tell those that are stuck."""
-        for slot in range(LATER):
-            overdue = [
-                (task, limit)
-                for kind, members in tasks.members(slot)
-                if not kind.internal
-                for limit in (self.limit(kind, slot),)
-                for task in _over(members.values(), now - limit)
-            ]
-            for task, limit in overdue[:_VERDICTS_PER_TICK]:
-                if slot != STARTED or _worker_is_there(task):
-                    emit(_stuck_began(task, slot, limit=limit, now=now))
-                    tasks.move(task, slot + STUCK, task.kind)
+        for phase in range(LATER):
+            unsure = [(task, limit) for task, limit in self._overdue(phase + UNSURE, now)]
+            for task, limit in [*self._overdue(phase, now), *unsure]:
+                if self._is_certain(task, phase):
+                    self._emit(_stuck_began(task, phase, limit=limit, now=now))
+                    self._tasks.move(task, phase + STUCK, task.kind)
+                elif task.slot < UNSURE:
+                    self._tasks.move(task, phase + UNSURE, task.kind)
+
+    def _overdue(self, slot: int, now: float) -> list[tuple[Task, float]]:
+        found = (
+            (task, limit)
+            for kind, members in self._tasks.members(slot)
+            if not kind.internal
+            for limit in (self._limits.of(kind, slot % LATER),)
+            for task in _waiting_since(members.values(), now - limit)
+        )
+        return list(islice(found, _VERDICTS_PER_TICK))
+
+    def _is_certain(self, task: Task, phase: int) -> bool:
+        """Whether there is evidence that the task is still there."""
+        if phase == STARTED:
+            return any(
+                each.lane is not None and self._works(each.lane)
+                for each in task.deliveries()
+                if each.state is State.STARTED
+            )
+        if phase == RECEIVED:
+            lane = task.last.lane
+            return lane is None or (lane.state is WorkerState.ONLINE and not lane.unseen)
+        return self._queues.may_hold(task.kind.queue)
+
+    def _works(self, lane: Lane) -> bool:
+        """Whether a worker's heartbeats account for all that has been running there for a while."""
+        if lane.state is not WorkerState.ONLINE or not lane.active:
+            return False
+        before = lane.beat_at - _SETTLED
+        running = (self._tasks.by_uuid.get(uuid) for uuid in lane.running)
+        return lane.active >= sum(task is not None and task.since <= before for task in running)
 
 
-def _over(tasks: Iterable[Task], since: float) -> Iterator[Task]:
+def _waiting_since(tasks: Iterable[Task], since: float) -> Iterator[Task]:
     for task in tasks:
         if task.since > since:
             return
         yield task
 
 
-def _worker_is_there(task: Task) -> bool:
-    lanes = [each.lane for each in task.deliveries() if each.state is State.STARTED]
-    return any(lane is not None and lane.state in (None, WorkerState.ONLINE) for lane in lanes)
-
-
-def _stuck_began(task: Task, slot: int, *, limit: float, now: float) -> StuckBegan:
+def _stuck_began(task: Task, phase: int, *, limit: float, now: float) -> StuckBegan:
     last = task.last
     return StuckBegan(
         task.uuid,
         task.kind,
-        PHASE_OF[slot],
-        _REASON_OF[slot],
+        PHASE_OF[phase],
+        _REASON_OF[phase],
         task.since,
         now - task.since,
         limit,
@@ -118,7 +133,7 @@ def stuck_ended(task: Task, now: float) -> StuckEnded:
     return StuckEnded(
         task.uuid,
         task.kind,
-        PHASE_OF[task.slot - STUCK],
+        PHASE_OF[task.slot % LATER],
         now - task.since,
         last.retries,
         last.ordinal,

@@ -7,7 +7,7 @@ the number of tasks. Dicts keep insertion order; a task enters a table when its 
 
 from collections import deque
 from collections.abc import Iterator
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from itertools import islice
 from typing import Final
 
@@ -20,7 +20,9 @@ LATER: Final = 4
 """Added to a slot: waits for its ETA. Kept apart, because these are not in order of due time."""
 STUCK: Final = 8
 """Added to a slot: called stuck. Kept apart, so that the front of a table is not yet judged."""
-SLOTS: Final = 12
+UNSURE: Final = 12
+"""Added to a slot: over its limit, and whether it is still there cannot be told."""
+SLOTS: Final = 16
 STATE_OF: Final = (State.SENT, State.RECEIVED, State.STARTED, State.RETRY)
 SLOT_OF: Final = {state: slot for slot, state in enumerate(STATE_OF)}
 
@@ -129,11 +131,13 @@ class TaskTable:
 
     def kinds_in(self, slot: int) -> list[Kind]:
         """The kinds with tasks in one phase, those that wait for an ETA or are stuck included."""
-        same_phase = (slot, slot + LATER, slot + STUCK)
+        same_phase = (slot, slot + LATER, slot + STUCK, slot + UNSURE)
         return list(dict.fromkeys(kind for each in same_phase for kind in self.slots[each]))
 
     def prune(self) -> None:
-        """Drop the kinds that have no tasks; an emptied dict keeps the size it once had."""
+        """Let go of what is empty or over; an emptied dict keeps the size it once had."""
         for table in self.slots:
             for kind in [kind for kind, members in table.items() if not members]:
                 del table[kind]
+        self._due = [due for due in self._due if due[2] in self.by_uuid]
+        heapify(self._due)

@@ -18,6 +18,8 @@ class TaskGauge(Struct, frozen=True):
     oldest_age: float
     """How long the one that came first has been in this state."""
     stuck: int
+    unsure: int = 0
+    """Over their limit, and whether they are still there cannot be told."""
 
 
 class WorkerGauge(Struct, frozen=True):
@@ -47,6 +49,8 @@ class QueueGauge(Struct, frozen=True):
     """Of the message at the head; None where the queue is empty or its age cannot be known."""
     drain_time: float | None
     """Ready messages over the rate at which they are received; None without such a rate."""
+    stalled: bool = False
+    """It holds messages and nobody takes any, although workers are there."""
 
     @property
     def depth(self) -> int:

@@ -13,18 +13,18 @@ from typing import Final
 from msgspec import Struct
 
 from ..events import WorkerHeartbeat, WorkerOffline, WorkerOnline
-from .effects import Effect, EventsMissed, WorkerChanged, WorkerForgotten
+from .effects import Advice, Advised, Effect, EventsMissed, WorkerChanged, WorkerForgotten
 from .lanes import IDLE_BEATS, Lane
 from .progress import Progress
 from .record import WorkerRecord, worker_record_of
 from .states import State, WorkerState
-from .tables import LATER, RECEIVED, STUCK, TaskTable
+from .tables import LATER, RECEIVED, SENT, SLOTS, STUCK, UNSURE, TaskTable
 from .task import Delivery, Task
 from .view import WorkerGauge
 
 ALIVE: Final = frozenset({WorkerState.ONLINE, WorkerState.SUSPECT})
 _HELD: Final = frozenset({State.RECEIVED, State.STARTED})
-_IN_ORDER: Final = (*range(LATER), *range(STUCK, STUCK + LATER))
+_IN_ORDER: Final = (*range(LATER), *range(STUCK, SLOTS))
 """The tables whose front is the task that waits longest."""
 _FORGET_PRODUCER: Final = 600.0
 """Seconds: each web process is one, and they come and go."""
@@ -47,6 +47,8 @@ class Graces(Struct, frozen=True):
     """After its goodbye: buffered events may still arrive."""
     excess: float = 60.0
     """How long a worker must report less work than we think it does."""
+    sent: float = 30.0
+    """For a task that is neither in its queue nor at a worker to be heard of."""
     redelivery: float = 3600.0
     """For a message whose worker is gone to be given to another: Redis' visibility timeout."""
     silent: float = 86_400.0
@@ -111,6 +113,9 @@ class Workers:
             self._newest[lane.hostname] = lane
         self._missed(lane, lane.beat(event, now))
         self._change(lane, WorkerState.ONLINE, now)
+        if lane.is_mute and not lane.advised:
+            lane.advised = True
+            self._emit(Advised(Advice.EVENTS_DISABLED, lane.hostname, now))
 
     def offline(self, event: WorkerOffline, lane: Lane, now: float) -> None:
         """A worker says goodbye."""
@@ -236,13 +241,29 @@ class Workers:
         before = now - self._graces.excess
         found = [
             (task, task.last)
-            for slot in (RECEIVED, RECEIVED + STUCK)
+            for slot in (RECEIVED, RECEIVED + STUCK, RECEIVED + UNSURE)
             for _, members in self._tasks.members(slot)
             for task in members.values()
             if id(task.last.lane) in idle and task.since < before
         ]
         for task, delivery in found:
             self._unknown(task, delivery, now, "unseen")
+
+    def give_up_sent(self, queue: str, since: float, now: float) -> None:
+        """End what was sent to a queue that has been empty since, while workers held nothing.
+
+        It was consumed unseen (events off, lost, or ``send_events=False``), purged or expired.
+        """
+        before = since - self._graces.sent
+        gone = [
+            task
+            for slot in (SENT, SENT + STUCK, SENT + UNSURE)
+            for kind, members in self._tasks.members(slot)
+            if kind.queue == queue
+            for task in takewhile(lambda task: task.since < before, members.values())
+        ]
+        for task in gone:
+            self._unknown(task, task.last, now, "gone")
 
     def give_up_silent(self, now: float) -> None:
         """End the tasks that were not given to another worker, or that nothing is heard of."""
@@ -282,6 +303,10 @@ class Workers:
             del self._newest[lane.hostname]
         if self._records and _is_worker(lane):
             self._emit(WorkerForgotten(worker_record_of(lane)))
+
+    def any_online(self) -> bool:
+        """Whether any worker's heartbeats are fresh."""
+        return any(lane.state is WorkerState.ONLINE for lane in self._lanes.values())
 
     def records(self) -> tuple[WorkerRecord, ...]:
         """The records of all processes that are or were workers."""

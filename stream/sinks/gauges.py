@@ -73,6 +73,7 @@ def _tasks(readings: _Readings, tasks: Iterable[TaskGauge]) -> None:
         readings.add(table.TASK_ACTIVE, gauge.count, *labels)
         readings.most(table.TASK_OLDEST_AGE, gauge.oldest_age, *labels)
         readings.add(table.TASK_STUCK, gauge.stuck, *labels)
+        readings.add(table.TASK_STUCK_UNKNOWN, gauge.unsure, *labels)
 
 
 def _queues(readings: _Readings, queues: Iterable[QueueGauge]) -> None:
@@ -84,6 +85,7 @@ def _queues(readings: _Readings, queues: Iterable[QueueGauge]) -> None:
             readings.add(table.QUEUE_PRIORITY_DEPTH, count, queue, str(priority))
         readings.most(table.QUEUE_OLDEST_AGE, gauge.oldest_age, queue)
         readings.most(table.QUEUE_DRAIN_TIME, gauge.drain_time, queue)
+        readings.most(table.QUEUE_STALLED, int(gauge.stalled), queue)
 
 
 def _brokers(readings: _Readings, brokers: Iterable[BrokerGauge], *, at: float) -> None:

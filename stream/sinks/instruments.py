@@ -191,6 +191,12 @@ TASK_STUCK = _gauge(
     *("task", "queue", "state"),
     about="Tasks that have been in one phase for longer than its limit.",
 )
+TASK_STUCK_UNKNOWN = _gauge(
+    "celery.task.stuck.unknown",
+    "{task}",
+    *("task", "queue", "state"),
+    about="Tasks over their limit of which nobody can tell whether they are still there.",
+)
 QUEUE_DEPTH = _gauge(
     "celery.queue.depth", "{message}", "queue", about="Messages waiting, all priorities."
 )
@@ -208,6 +214,12 @@ QUEUE_SIZE = _gauge(
 )
 QUEUE_OLDEST_AGE = _gauge(
     "celery.queue.oldest.age", "s", "queue", about="Age of the message at the head."
+)
+QUEUE_STALLED = _gauge(
+    "celery.queue.stalled",
+    "1",
+    "queue",
+    about="1 while it holds messages and nobody takes any, although workers are there.",
 )
 QUEUE_UNACKNOWLEDGED_AGE = _gauge(
     "celery.queue.unacknowledged.age",
@@ -310,6 +322,9 @@ TASKS_STUCK = _counter(
 )
 TASKS_UNSTUCK = _counter(
     "stream.tasks.unstuck", "{task}", about="Times that a stuck task moved on."
+)
+QUEUES_STALLED = _counter(
+    "stream.queues.stalled", "{queue}", about="Times that a queue was found not to be consumed."
 )
 WORKERS_CHANGED = _counter(
     "stream.workers.changed", "{worker}", "state", about="Worker processes that came to a state."

@@ -4,48 +4,42 @@ Each record carries the ids of the attempt's ``process`` span (see `spans`), als
 has ended, and an id of its own that is the same whoever makes it.
 """
 
-from collections.abc import Sequence
-from typing import Final, NamedTuple, TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
-from ..core.effects import AttemptEnded, Effect, StuckBegan, StuckEnded, WorkerChanged
-from ..core.states import State, WorkerState
+from ..core.effects import (
+    Advised,
+    AttemptEnded,
+    Effect,
+    QueueMoved,
+    QueueStalled,
+    StuckBegan,
+    StuckEnded,
+    WorkerChanged,
+)
 from ..export.buffer import Buffer
-from ..export.records import Attribute, Log, Severity, Value, nanoseconds
+from ..export.records import Log
 from ..export.resources import Resources
-from .identity import attempt, origin, process_span_id, record_uid
-from .spans import exception_attributes, message_of, trimmed
+from .log_records import (
+    advice_record,
+    attempt_record,
+    queue_record,
+    stuck_record,
+    unstuck_record,
+    worker_record,
+)
 from .stdout import JsonLines
 
-_Fields: TypeAlias = list[tuple[str, Value | None]]
-
-
-class _Event(NamedTuple):
-    """How one kind of record is called."""
-
-    name: str
-    severity: Severity
-    says: str
-
-
-_ENDS: Final = {
-    State.FAILURE: _Event("messaging.process.exception", Severity.ERROR, "failed"),
-    State.RETRY: _Event("celery.task.retried", Severity.WARN, "will be retried"),
-    State.REVOKED: _Event("celery.task.revoked", Severity.WARN, "was revoked"),
-    State.REJECTED: _Event("celery.task.rejected", Severity.WARN, "was rejected"),
-    State.REQUEUED: _Event("celery.task.rejected", Severity.WARN, "was put back"),
-    State.LOST: _Event("celery.task.lost", Severity.ERROR, "was lost with its worker"),
+# Each takes the class that it is filed under, which a mapping's type cannot say.
+_RECORDS: Mapping[type[Effect], Callable[[Any, Resources], Log | None]] = {
+    AttemptEnded: attempt_record,
+    StuckBegan: stuck_record,
+    StuckEnded: unstuck_record,
+    QueueStalled: queue_record,
+    QueueMoved: queue_record,
+    Advised: advice_record,
+    WorkerChanged: worker_record,
 }
-_WORKERS: Final = {
-    WorkerState.ONLINE: _Event("celery.worker.online", Severity.INFO, "is online"),
-    WorkerState.OFFLINE: _Event("celery.worker.offline", Severity.INFO, "went offline"),
-    WorkerState.LOST: _Event("celery.worker.lost", Severity.ERROR, "was lost"),
-}
-_STUCK: Final = _Event("celery.task.stuck", Severity.WARN, "is stuck")
-_UNSTUCK: Final = _Event("celery.task.unstuck", Severity.INFO, "moved on")
-
-
-_TOLD = frozenset({AttemptEnded, StuckBegan, StuckEnded, WorkerChanged})
-"""Looked up for every effect: most are not among them."""
 
 
 class LogSink:
@@ -66,147 +60,14 @@ class LogSink:
 
     def accept(self, effects: Sequence[Effect]) -> None:
         """Make the records of what is worth one."""
-        logs = [
-            log
-            for effect in effects
-            if type(effect) in _TOLD and (log := self._record(effect)) is not None
-        ]
+        logs = []
+        for effect in effects:
+            make = _RECORDS.get(type(effect))
+            if make is not None and (log := make(effect, self._resources)) is not None:
+                logs.append(log)
         if not logs:
             return
         if self._buffer is not None:
             self._buffer.extend(logs)
         if self._lines is not None:
             self._lines.write(logs)
-
-    def _record(self, effect: Effect) -> Log | None:
-        match effect:
-            case AttemptEnded():
-                return attempt_record(effect, self._resources)
-            case StuckBegan():
-                return stuck_record(effect, self._resources)
-            case StuckEnded():
-                return unstuck_record(effect, self._resources)
-            case WorkerChanged():
-                return worker_record(effect, self._resources)
-            case _:
-                return None
-
-
-def attempt_record(ended: AttemptEnded, resources: Resources) -> Log | None:
-    """Make the record of a delivery that ended otherwise than well; None for the others."""
-    event = _ENDS.get(ended.state)
-    if event is None:
-        return None
-    ended = trimmed(ended)
-    trace = origin(ended.traceparent, ended.root_id, ended.uuid)
-    fields: _Fields = [
-        ("task_id", ended.uuid),
-        ("task_name", ended.kind.name),
-        ("state", ended.state.value),
-        ("duration_ms", None if ended.run is None else ended.run * 1000),
-        ("retry_count", ended.retries),
-        ("reason", ended.reason),
-        ("error", message_of(ended.exception)),
-        ("error_type", ended.error_type),
-        ("queue", ended.kind.queue),
-        ("worker", ended.hostname),
-        ("inferred", ended.inferred or None),
-        *exception_attributes(ended),
-        ("log.record.uid", _uid(event, ended.uuid, attempt(ended.retries, ended.ordinal))),
-    ]
-    return Log(
-        resource=resources.of(ended.hostname),
-        time_ns=nanoseconds(ended.ended_at),
-        event_name=event.name,
-        severity=event.severity,
-        body=f"Task {ended.kind.name or ended.uuid} {event.says}",
-        trace_id=trace.trace_id,
-        span_id=process_span_id(ended.uuid, ended.retries, ended.ordinal),
-        flags=trace.flags,
-        attributes=_known(fields),
-    )
-
-
-def stuck_record(stuck: StuckBegan, resources: Resources) -> Log:
-    """Make the record of a task that has been in one phase for too long."""
-    extra: _Fields = [
-        ("reason", stuck.reason.value),
-        ("age", stuck.age),
-        ("limit", stuck.limit),
-    ]
-    # `since` and not `at`: a replay may look at another moment and find the same thing.
-    return _phase_record(stuck, _STUCK, extra, resources, since=stuck.since)
-
-
-def unstuck_record(stuck: StuckEnded, resources: Resources) -> Log:
-    """Make the record of a stuck task that moved on."""
-    extra: _Fields = [("lasted", stuck.lasted)]
-    return _phase_record(stuck, _UNSTUCK, extra, resources, since=stuck.at)
-
-
-def worker_record(change: WorkerChanged, resources: Resources) -> Log | None:
-    """Make the record of a worker that came or went; None for one that merely fell silent."""
-    event = _WORKERS.get(change.state)
-    returned = change.was is WorkerState.SUSPECT and change.state is WorkerState.ONLINE
-    if event is None or returned:
-        return None  # a busy solo pool falls silent at each task
-    uid = _uid(event, change.hostname, change.pid, change.at)
-    fields: _Fields = [
-        ("worker", change.hostname),
-        ("pid", change.pid),
-        ("state", change.state.value),
-        ("log.record.uid", uid),
-    ]
-    return Log(
-        resource=resources.of(change.hostname),
-        time_ns=nanoseconds(change.at),
-        event_name=event.name,
-        severity=event.severity,
-        body=f"Worker {change.hostname} {event.says}",
-        trace_id=None,
-        span_id=None,
-        flags=0,
-        attributes=_known(fields),
-    )
-
-
-def _phase_record(
-    stuck: StuckBegan | StuckEnded,
-    event: _Event,
-    extra: _Fields,
-    resources: Resources,
-    *,
-    since: float,
-) -> Log:
-    trace = origin(stuck.traceparent, stuck.root_id, stuck.uuid)
-    n = attempt(stuck.retries, stuck.ordinal)
-    fields: _Fields = [
-        ("task_id", stuck.uuid),
-        ("task_name", stuck.kind.name),
-        ("phase", stuck.phase.value),
-        ("retry_count", stuck.retries),
-        ("queue", stuck.kind.queue),
-        ("worker", stuck.hostname),
-        *extra,
-        ("log.record.uid", _uid(event, stuck.uuid, n, stuck.phase.value, since)),
-    ]
-    return Log(
-        resource=resources.of(stuck.hostname),
-        time_ns=nanoseconds(stuck.at),
-        event_name=event.name,
-        severity=event.severity,
-        body=f"Task {stuck.kind.name or stuck.uuid} {event.says}",
-        trace_id=trace.trace_id,
-        span_id=process_span_id(stuck.uuid, stuck.retries, stuck.ordinal),
-        flags=trace.flags,
-        attributes=_known(fields),
-    )
-
-
-def _uid(event: _Event, *parts: str | float) -> str:
-    return record_uid(event.name, *parts)
-
-
-def _known(fields: _Fields) -> list[Attribute]:
-    """Leave out what no event told."""
-    return [(name, value) for name, value in fields if value is not None]

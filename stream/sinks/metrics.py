@@ -10,12 +10,15 @@ from enum import StrEnum
 from typing import TypeVar
 
 from ..core.effects import (
+    Advised,
     AttemptEnded,
     Effect,
     EventsMissed,
     GapMarked,
     Odd,
     Oddity,
+    QueueMoved,
+    QueueStalled,
     Received,
     Sent,
     Started,
@@ -108,6 +111,7 @@ class MetricsSink:
         self._stuck = _closed(aggregate.counter(table.TASKS_STUCK), StuckReason)
         self._changed = _closed(aggregate.counter(table.WORKERS_CHANGED), WorkerState)
         self._unstuck = aggregate.counter(table.TASKS_UNSTUCK).cell()
+        self._stalled = aggregate.counter(table.QUEUES_STALLED).cell()
         self._missed = aggregate.counter(table.EVENTS_MISSED).cell()
         # By exact type: an effect costs one look-up and one call.
         self._handlers: dict[type, Callable[..., None]] = {
@@ -117,10 +121,13 @@ class MetricsSink:
             AttemptEnded: self._on_attempt_ended,
             TaskFinished: self._on_finished,
             TaskRevised: self._on_revised,
-            TaskForgotten: self._on_forgotten,
-            WorkerForgotten: self._on_forgotten,
+            TaskForgotten: self._on_uncounted,
+            WorkerForgotten: self._on_uncounted,
             StuckBegan: self._on_stuck,
             StuckEnded: self._on_unstuck,
+            QueueStalled: self._on_stalled,
+            QueueMoved: self._on_uncounted,
+            Advised: self._on_uncounted,
             WorkerChanged: self._on_worker,
             EventsMissed: self._on_missed,
             GapMarked: self._on_gap,
@@ -205,8 +212,11 @@ class MetricsSink:
     def _on_revised(self, effect: TaskRevised) -> None:
         self._aggregate.counter(table.TASKS_REVISED).add(1, effect.was, effect.state)
 
-    def _on_forgotten(self, _: TaskForgotten | WorkerForgotten) -> None:
-        """Nothing happened: its end was told when it came."""
+    def _on_uncounted(self, _: Effect) -> None:
+        """Nothing to count: a record, or something that a log record tells."""
+
+    def _on_stalled(self, _: QueueStalled) -> None:
+        self._stalled[0] += 1
 
     def _on_stuck(self, effect: StuckBegan) -> None:
         self._stuck[effect.reason][0] += 1

@@ -5,12 +5,16 @@ import typing
 import pytest
 
 from stream.core.effects import (
+    Advice,
+    Advised,
     AttemptEnded,
     Effect,
     EventsMissed,
     GapMarked,
     Odd,
     Oddity,
+    QueueMoved,
+    QueueStalled,
     Received,
     Sent,
     Started,
@@ -125,6 +129,9 @@ def test_every_effect_is_understood():
         attempt(),
         finished(),
         forgotten(),
+        QueueStalled("redis", "q", 3, 1.0, 2.0),
+        QueueMoved("redis", "q", 1.0, 2.0),
+        Advised(Advice.EVENTS_DISABLED, "w", 1.0),
         WorkerForgotten(WorkerRecord(**dict.fromkeys(WorkerRecord.__struct_fields__))),
         TaskRevised("u", PAY, State.LOST, State.SUCCESS),
         stuck(),
