@@ -23,6 +23,8 @@ class Sent(Struct, frozen=True, gc=False):
     sent_at: float
     root_id: str | None
     parent_id: str | None
+    parent_attempt: tuple[int, int]
+    """Retries and ordinal of the parent's delivery that sent it; (0, 0) where not known."""
     traceparent: str | None
     tracestate: str | None
 
@@ -60,6 +62,8 @@ class AttemptEnded(Struct, frozen=True, gc=False):
     pid: int | None
     root_id: str | None
     parent_id: str | None
+    parent_attempt: tuple[int, int]
+    """As in `Sent`."""
     sent_at: float | None
     received_at: float | None
     started_at: float | None

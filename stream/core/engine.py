@@ -32,10 +32,11 @@ from ..events import (
 from .effects import Effect, GapMarked, TaskForgotten
 from .kinds import Kind, Kinds
 from .lifecycle import Lifecycle
-from .limits import PhaseLimits
+from .limits import History, PhaseLimits
 from .progress import Progress
 from .queues import QueueTable
 from .record import WorkerRecord, record_of
+from .snapshot import EngineState, Numbers, seal, task_of, unseal
 from .states import State
 from .stuck import StuckWatch
 from .tables import LATER, SLOT_OF, STUCK, UNSURE, TaskTable
@@ -203,6 +204,80 @@ class Engine:
     def _sent_at(self, uuid: str) -> float | None:
         task = self._tasks.by_uuid.get(uuid)
         return None if task is None else task.last.sent
+
+    # -- snapshots -----------------------------------------------------------------------------
+
+    def snapshot(self) -> bytes:
+        """Everything that is known, to go on from elsewhere with `restore`."""
+        numbers = Numbers()
+        for kind in self._kinds.all():
+            numbers.kind(kind)
+        lanes_known, newest = self._workers.state(numbers)
+        tables = self._tasks.state(numbers)
+        unrouted = [numbers.task(task) for task in self._lifecycle.unrouted.values()]
+        before = [numbers.task(task) for task in self._lifecycle.unrouted_before.values()]
+        rows = [numbers.row(task) for task in numbers.tasks]
+        return seal(
+            EngineState(
+                now=self._now,
+                pruned_at=self._pruned_at,
+                last_event_at=self._last_event_at,
+                kinds=[(kind.name, kind.queue) for kind in self._kinds.all()[1:]],
+                kinds_overflowed=self._kinds.overflowed,
+                lanes=numbers.lanes,
+                lanes_known=lanes_known,
+                newest=newest,
+                ghosts_looked_for_at=self._workers.ghosts_looked_for_at,
+                tasks=rows,
+                tables=tables,
+                returned=self._progress.returned,
+                unrouted=unrouted,
+                unrouted_before=before,
+                never_sent=self._lifecycle.never_sent,
+                anything_sent=self._lifecycle.anything_sent,
+                histories=[
+                    (numbers.kind(kind), history.counts, history.total)
+                    for kind, history in self._limits.histories.items()
+                ],
+                time_limits=self._limits.time_limits,
+                queues=self._queues.queues(),
+                brokers=self._queues.brokers,
+                queue_names=list(self._queues.names),
+                consumed=self._queues.consumed,
+                queues_overflowed=self._queues.overflowed,
+            )
+        )
+
+    def restore(self, snapshot: bytes) -> None:
+        """Become the engine that made a snapshot. Only a new engine may be restored.
+
+        Raises:
+            SnapshotError: the bytes are damaged, of another version, or no snapshot at all.
+        """
+        state = unseal(snapshot)
+        self._now, self._pruned_at = state.now, state.pruned_at
+        self._last_event_at = state.last_event_at
+        kinds = self._kinds.restore(state.kinds)
+        self._kinds.overflowed = state.kinds_overflowed
+        lanes = state.lanes
+        tasks = [task_of(row, kinds, lanes) for row in state.tasks]
+        self._workers.restore(
+            lanes[: state.lanes_known], [lanes[number] for number in state.newest]
+        )
+        self._workers.ghosts_looked_for_at = state.ghosts_looked_for_at
+        self._tasks.restore(state.tables, tasks, kinds)
+        self._progress.returned = state.returned
+        lifecycle = self._lifecycle
+        lifecycle.unrouted = {tasks[each].uuid: tasks[each] for each in state.unrouted}
+        lifecycle.unrouted_before = {
+            tasks[each].uuid: tasks[each] for each in state.unrouted_before
+        }
+        lifecycle.never_sent, lifecycle.anything_sent = state.never_sent, state.anything_sent
+        for number, counts, total in state.histories:
+            self._limits.histories[kinds[number]] = History(counts, total)
+        self._limits.time_limits = state.time_limits
+        self._queues.restore(state.queues, state.brokers, state.queue_names, state.consumed)
+        self._queues.overflowed = state.queues_overflowed
 
     # -- readings ------------------------------------------------------------------------------
 

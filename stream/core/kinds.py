@@ -41,6 +41,17 @@ class Kinds:
     def __len__(self) -> int:
         return len(self._kinds)
 
+    def all(self) -> list[Kind]:
+        """Every kind; the first is the one for all others."""
+        return [self._other, *self._kinds.values()]
+
+    def restore(self, pairs: list[tuple[str | None, str | None]]) -> list[Kind]:
+        """Take over the pairs of a snapshot's kinds but the first; return them like `all`."""
+        self._kinds = {
+            (name, queue): Kind(name, queue, name in INTERNAL_TASKS) for name, queue in pairs
+        }
+        return self.all()
+
     def get(self, name: str | None, queue: str | None) -> Kind:
         """Return the one kind for this pair, or the one for all others when there are too many."""
         kind = self._kinds.get((name, queue))

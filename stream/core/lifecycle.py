@@ -28,12 +28,12 @@ from .effects import (
     Started,
 )
 from .failure import error_type
-from .kinds import Kinds
+from .kinds import Kind, Kinds
 from .lanes import Lane
 from .progress import Progress
 from .states import State
 from .tables import TaskTable
-from .task import ENDS, OPEN, Delivery, Task
+from .task import ENDS, FIRST_ATTEMPT, OPEN, Delivery, Task
 
 _SILENT_PRODUCERS: Final = 20
 """Tasks received and never told to be sent, without one that was, before advice is given."""
@@ -72,10 +72,10 @@ class Lifecycle:
         self._heard_queue = heard_queue
         # Received before they were sent, as far as we saw: nearly always the producer's event is a
         # few milliseconds late and tells the queue, so what to count is put off until then.
-        self._unrouted: dict[str, Task] = {}
-        self._unrouted_before: dict[str, Task] = {}
-        self._never_sent = 0
-        self._anything_sent = False
+        self.unrouted: dict[str, Task] = {}
+        self.unrouted_before: dict[str, Task] = {}
+        self.never_sent = 0
+        self.anything_sent = False
 
     # -- sent ----------------------------------------------------------------------------------
 
@@ -88,9 +88,9 @@ class Lifecycle:
             delivery = Delivery(event.retries or 0)
             self._fill_sent(delivery, event, lane)
             kind = self._kinds.get(event.name, event.queue)
-            task = Task(event.uuid, kind, event.root_id, event.parent_id, delivery)
+            task = self._task(event, kind, delivery)
             task.first_sent = delivery
-            self._anything_sent = True
+            self.anything_sent = True
             self._progress.enter(task, delivery, now)
         elif not self._add_sent(task, event, lane, now):
             return
@@ -102,10 +102,21 @@ class Lifecycle:
                 event.timestamp + lane.offset,
                 task.root_id,
                 task.parent_id,
+                task.parent_attempt or FIRST_ATTEMPT,
                 event.traceparent,
                 event.tracestate,
             )
         )
+
+    def _task(self, event: TaskSent | TaskReceived, kind: Kind, delivery: Delivery) -> Task:
+        """A task that was not known, as the child of the attempt of its parent that runs now."""
+        uuid, root_id, parent_id = event.uuid, event.root_id, event.parent_id
+        task = Task(uuid, kind, uuid if root_id == uuid else root_id, parent_id, delivery)
+        if parent_id is not None and parent_id != uuid:
+            parent = self._tasks.by_uuid.get(parent_id)
+            if parent is not None and (parent.last.retries or parent.last.ordinal):
+                task.parent_attempt = (parent.last.retries, parent.last.ordinal)
+        return task
 
     def _add_sent(self, task: Task, event: TaskSent, lane: Lane, now: float) -> bool:
         """Note that a known task was sent, perhaps again; False for a duplicate."""
@@ -126,7 +137,7 @@ class Lifecycle:
             task.first_sent = delivery
         self._progress.learn(task, event, queue=event.queue)
         self._progress.update(task, now)
-        if self._unrouted.pop(task.uuid, None) or self._unrouted_before.pop(task.uuid, None):
+        if self.unrouted.pop(task.uuid, None) or self.unrouted_before.pop(task.uuid, None):
             self._tell_received(task, redelivered=False)
         return True
 
@@ -149,9 +160,9 @@ class Lifecycle:
             delivery = Delivery(retries, state=State.RECEIVED)
             self._fill_received(delivery, event, lane)
             kind = self._kinds.get(event.name, None)
-            task = Task(event.uuid, kind, event.root_id, event.parent_id, delivery)
+            task = self._task(event, kind, delivery)
             self._progress.enter(task, delivery, now)
-            self._unrouted[task.uuid] = task
+            self.unrouted[task.uuid] = task
             return
         last = task.last
         if task.past is None and last.lane is None and last.retries == retries:
@@ -175,13 +186,13 @@ class Lifecycle:
 
     def tell_unrouted(self, now: float) -> None:
         """Tell what was received without a queue becoming known since the tick before last."""
-        for task in self._unrouted_before.values():
+        for task in self.unrouted_before.values():
             self._tell_received(task, redelivered=False)
-        before = self._never_sent
-        self._never_sent += len(self._unrouted_before)
-        if before < _SILENT_PRODUCERS <= self._never_sent and not self._anything_sent:
+        before = self.never_sent
+        self.never_sent += len(self.unrouted_before)
+        if before < _SILENT_PRODUCERS <= self.never_sent and not self.anything_sent:
             self._emit(Advised(Advice.SENT_DISABLED, None, now))
-        self._unrouted_before, self._unrouted = self._unrouted, {}
+        self.unrouted_before, self.unrouted = self.unrouted, {}
 
     def _delivery_to_receive(
         self, task: Task, event: TaskReceived, lane: Lane, retries: int

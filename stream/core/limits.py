@@ -33,9 +33,9 @@ class History:
 
     __slots__ = ("counts", "total")
 
-    def __init__(self) -> None:
-        self.counts = [0] * (len(_BOUNDS) + 1)
-        self.total = 0
+    def __init__(self, counts: list[int] | None = None, total: int = 0) -> None:
+        self.counts = counts or [0] * (len(_BOUNDS) + 1)
+        self.total = total
 
     def add(self, seconds: float) -> None:
         """Count one run."""

@@ -14,7 +14,7 @@ from .lanes import Lane
 from .states import State
 from .stuck import stuck_ended
 from .tables import LATER, SLOT_OF, STARTED, STUCK, UNSURE, TaskTable
-from .task import OPEN, Delivery, Task, outcome, waiting_state
+from .task import FIRST_ATTEMPT, OPEN, Delivery, Task, outcome, waiting_state
 
 MAX_DELIVERIES: Final = 64
 """Of one task; beyond it the oldest ended one is dropped (``chord_unlock`` retries for hours)."""
@@ -51,7 +51,7 @@ class Progress:
         self._ran = ran
         self._kinds = kinds
         self._emit = emit
-        self._returned: dict[str, float] = {}
+        self.returned: dict[str, float] = {}
         """Tasks whose message went back to the broker, and when: in that order."""
 
     def end(
@@ -73,8 +73,8 @@ class Progress:
         if told:
             return
         if state in _RETURNED:
-            self._returned.pop(task.uuid, None)
-            self._returned[task.uuid] = delivery.on_our_clock(delivery.ended_at) or 0.0
+            self.returned.pop(task.uuid, None)
+            self.returned[task.uuid] = delivery.on_our_clock(delivery.ended_at) or 0.0
         if delivery.run is not None:
             delivery.run = self._clamp(delivery.run)
         elif (
@@ -97,6 +97,7 @@ class Progress:
                 None if lane is None else lane.pid,
                 task.root_id,
                 task.parent_id,
+                task.parent_attempt or FIRST_ATTEMPT,
                 delivery.sent,
                 delivery.on_our_clock(delivery.received_at),
                 delivery.on_our_clock(delivery.started_at),
@@ -141,11 +142,11 @@ class Progress:
 
     def not_redelivered(self, before: float) -> Iterator[Task]:
         """Take out the tasks that went back to the broker and that no worker took since."""
-        while self._returned:
-            uuid, at = next(iter(self._returned.items()))
+        while self.returned:
+            uuid, at = next(iter(self.returned.items()))
             if at > before:
                 return
-            del self._returned[uuid]
+            del self.returned[uuid]
             task = self._tasks.by_uuid.get(uuid)
             if task is not None and not task.finished and task.last.state in _RETURNED:
                 yield task
@@ -179,8 +180,8 @@ class Progress:
         task.add(delivery)
         past = task.past
         if past is not None and len(past) > MAX_DELIVERIES:
-            oldest = next((each for each in past if each.state not in OPEN), past[0])
-            past.remove(oldest)
+            spare = [each for each in past if each is not task.first_sent]
+            past.remove(next((each for each in spare if each.state not in OPEN), spare[0]))
 
     def learn(self, task: Task, event: TaskSent | TaskReceived, *, queue: str | None) -> None:
         """Take over what was not known of a task, or what is newer."""

@@ -18,7 +18,9 @@ SentAt = Callable[[str], float | None]
 """When the task with this uuid was sent, on our clock; None where no event told it."""
 
 
-class _Queue(Struct):
+class QueueState(Struct):
+    """What is known of one queue."""
+
     depth: QueueDepth
     seen_at: float
     moved_at: float
@@ -34,7 +36,9 @@ class _Queue(Struct):
     rate: float | None = None
 
 
-class _Broker(Struct):
+class BrokerState(Struct):
+    """What is known of one broker and concerns no single queue."""
+
     epoch: int = 0
     gap_seconds: float = 0.0
     last_frame_at: float | None = None
@@ -68,18 +72,18 @@ class QueueTable:
         self._limit = limit
         self._stall_after = stall_after
         self._emit = emit
-        self._queues: dict[tuple[str, str], _Queue] = {}
-        self._brokers: dict[str, _Broker] = {}
+        self._queues: dict[tuple[str, str], QueueState] = {}
+        self.brokers: dict[str, BrokerState] = {}
         self.names: dict[str, None] = {}
         """Queue names that events told, for the poll."""
-        self._consumed: dict[str, int] = {}
+        self.consumed: dict[str, int] = {}
         self.overflowed = 0
 
-    def broker(self, source: str) -> _Broker:
+    def broker(self, source: str) -> BrokerState:
         """Return the record of one broker, made when first asked for."""
-        record = self._brokers.get(source)
+        record = self.brokers.get(source)
         if record is None:
-            record = self._brokers[source] = _Broker()
+            record = self.brokers[source] = BrokerState()
         return record
 
     def hear_of(self, name: str) -> None:
@@ -93,7 +97,7 @@ class QueueTable:
     def consume(self, name: str) -> None:
         """A worker took a message of this queue."""
         if name in self.names:
-            self._consumed[name] = self._consumed.get(name, 0) + 1
+            self.consumed[name] = self.consumed.get(name, 0) + 1
 
     def sample(self, sample: QueueSample, sent_at: SentAt) -> None:
         """Take in one poll."""
@@ -110,12 +114,12 @@ class QueueTable:
             if len(self._queues) >= self._limit:
                 self.overflowed += 1
                 return
-            queue = _Queue(depth, at, at, window_began_at=at)
-            queue.consumed = queue.consumed_before = self._consumed.get(depth.name, 0)
+            queue = QueueState(depth, at, at, window_began_at=at)
+            queue.consumed = queue.consumed_before = self.consumed.get(depth.name, 0)
             self._queues[source, depth.name] = queue
         if self._has_moved(queue, depth):
             queue.moved_at = at
-        queue.consumed = self._consumed.get(depth.name, 0)
+        queue.consumed = self.consumed.get(depth.name, 0)
         queue.depth, queue.seen_at = depth, at
         queue.oldest_at = sent_at(depth.oldest) if depth.oldest is not None else None
         if any(depth.ready.values()):
@@ -127,14 +131,14 @@ class QueueTable:
             queue.rate = (queue.consumed - queue.consumed_before) / elapsed
             queue.window_began_at, queue.consumed_before = at, queue.consumed
 
-    def _has_moved(self, queue: _Queue, depth: QueueDepth) -> bool:
+    def _has_moved(self, queue: QueueState, depth: QueueDepth) -> bool:
         """Whether a message was taken since the last poll, or there is none to take."""
         before, waiting = sum(queue.depth.ready.values()), sum(depth.ready.values())
         return (
             not waiting
             or waiting < before
             or depth.oldest != queue.depth.oldest
-            or self._consumed.get(depth.name, 0) > queue.consumed
+            or self.consumed.get(depth.name, 0) > queue.consumed
         )
 
     def judge(self, source: str, now: float, *, workers: bool) -> None:
@@ -160,7 +164,7 @@ class QueueTable:
     def may_hold(self, name: str | None) -> bool:
         """Whether a message may still be in a queue or at a worker; True where nobody looked."""
         found = [
-            (queue, self._brokers[source])
+            (queue, self.brokers[source])
             for (source, each), queue in self._queues.items()
             if each == name
         ]
@@ -182,6 +186,23 @@ class QueueTable:
                 since = max(queue.empty_since, broker.holds_nothing_since)
                 if since < queue.seen_at:
                     yield name, since
+
+    def queues(self) -> list[tuple[str, str, QueueState]]:
+        """Everything known of the queues, for a snapshot."""
+        return [(source, name, queue) for (source, name), queue in self._queues.items()]
+
+    def restore(
+        self,
+        queues: list[tuple[str, str, QueueState]],
+        brokers: dict[str, BrokerState],
+        names: list[str],
+        consumed: dict[str, int],
+    ) -> None:
+        """Take over what a snapshot knows."""
+        self._queues = {(source, name): queue for source, name, queue in queues}
+        self.brokers = brokers
+        self.names = dict.fromkeys(names)
+        self.consumed = consumed
 
     def queue_gauges(self, now: float) -> tuple[QueueGauge, ...]:
         """Read the queues."""
@@ -211,5 +232,5 @@ class QueueTable:
                 else max(0.0, now - broker.oldest_unacknowledged_at),
                 broker.sampled_at,
             )
-            for source, broker in sorted(self._brokers.items())
+            for source, broker in sorted(self.brokers.items())
         )

@@ -12,6 +12,7 @@ from itertools import islice
 from typing import Final
 
 from .kinds import Kind
+from .snapshot import Numbers, TablesState
 from .states import State
 from .task import Task
 
@@ -133,6 +134,39 @@ class TaskTable:
         """The kinds with tasks in one phase, those that wait for an ETA or are stuck included."""
         same_phase = (slot, slot + LATER, slot + STUCK, slot + UNSURE)
         return list(dict.fromkeys(kind for each in same_phase for kind in self.slots[each]))
+
+    def state(self, numbers: Numbers) -> TablesState:
+        """Who is in which table, for a snapshot."""
+        number = numbers.task
+        return TablesState(
+            [number(task) for task in self.by_uuid.values()],
+            [
+                [
+                    (numbers.kind(kind), [number(task) for task in members.values()])
+                    for kind, members in slot.items()
+                ]
+                for slot in self.slots
+            ],
+            [number(task) for task in self._remembered],
+            self._due,
+            self.in_flight,
+            self._seen,
+        )
+
+    def restore(self, state: TablesState, tasks: list[Task], kinds: list[Kind]) -> None:
+        """Take over what a snapshot knows."""
+        self.by_uuid = {task.uuid: task for task in (tasks[each] for each in state.known)}
+        self.slots = tuple(
+            {
+                kinds[kind]: {task.uuid: task for task in (tasks[each] for each in members)}
+                for kind, members in slot
+            }
+            for slot in state.slots
+        )
+        self._remembered = deque(tasks[each] for each in state.remembered)
+        self._due = state.due
+        self.in_flight = state.in_flight
+        self._seen = state.seen
 
     def prune(self) -> None:
         """Let go of what is empty or over; an emptied dict keeps the size it once had."""

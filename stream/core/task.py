@@ -17,6 +17,8 @@ from .kinds import Kind
 from .lanes import Lane
 from .states import State
 
+FIRST_ATTEMPT: Final = (0, 0)
+"""Retries and ordinal of a task's first delivery."""
 OPEN: Final = frozenset({State.SENT, State.RECEIVED, State.STARTED})
 """States of a delivery that has not ended."""
 _RANK: Final = {
@@ -115,6 +117,8 @@ class Task(Struct, eq=False, gc=False):
     """The newest delivery of the highest attempt."""
     past: list[Delivery] | None = None
     """All before it, lowest attempt first."""
+    parent_attempt: tuple[int, int] | None = None
+    """Retries and ordinal of the parent's delivery that sent it; None: not known, or (0, 0)."""
     state: State = State.SENT
     since: float = 0.0
     """Since when it waits in this state, our clock; its ETA where that is later."""

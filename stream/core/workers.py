@@ -17,6 +17,7 @@ from .effects import Advice, Advised, Effect, EventsMissed, WorkerChanged, Worke
 from .lanes import IDLE_BEATS, Lane
 from .progress import Progress
 from .record import WorkerRecord, worker_record_of
+from .snapshot import Numbers
 from .states import State, WorkerState
 from .tables import LATER, RECEIVED, SENT, SLOTS, STUCK, UNSURE, TaskTable
 from .task import Delivery, Task
@@ -88,7 +89,7 @@ class Workers:
         self._limit = limit
         self._lanes: dict[tuple[str, int], Lane] = {}
         self._newest: dict[str, Lane] = {}
-        self._ghosts_looked_for_at = 0.0
+        self.ghosts_looked_for_at = 0.0
 
     def lane(self, hostname: str, pid: int) -> Lane:
         """Return the lane of one process, made when first asked for."""
@@ -155,8 +156,8 @@ class Workers:
                     idle.add(id(lane))
         if gone:
             self._take_back(gone, now)
-        if idle and now - self._ghosts_looked_for_at >= _GHOST_LOOK:
-            self._ghosts_looked_for_at = now
+        if idle and now - self.ghosts_looked_for_at >= _GHOST_LOOK:
+            self.ghosts_looked_for_at = now
             self._give_up_fetched(idle, now)
 
     def _judge(self, lane: Lane, now: float) -> bool:
@@ -303,6 +304,17 @@ class Workers:
             del self._newest[lane.hostname]
         if self._records and _is_worker(lane):
             self._emit(WorkerForgotten(worker_record_of(lane)))
+
+    def state(self, numbers: Numbers) -> tuple[int, list[int]]:
+        """How many lanes are in the table, and the newest of each node name, for a snapshot."""
+        for lane in self._lanes.values():
+            numbers.lane(lane)
+        return len(self._lanes), [numbers.lane(lane) for lane in self._newest.values()]
+
+    def restore(self, known: list[Lane], newest: list[Lane]) -> None:
+        """Take over what a snapshot knows."""
+        self._lanes = {(lane.hostname, lane.pid): lane for lane in known}
+        self._newest = {lane.hostname: lane for lane in newest}
 
     def any_online(self) -> bool:
         """Whether any worker's heartbeats are fresh."""

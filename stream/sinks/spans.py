@@ -214,15 +214,12 @@ def _creation(ended: AttemptEnded, trace: Origin) -> int | None:
 
 
 def _cause(sent: Sent | AttemptEnded) -> int | None:
-    """Return the ``process`` span that published the message; None where it is not known.
-
-    The events name no delivery: the first one is the best guess.
-    """
+    """Return the ``process`` span that published the message; None where it is not known."""
     if sent.retries > 0:
         return process_span_id(sent.uuid, sent.retries - 1)
     # A retry's parent_id is its own uuid (celery/app/task.py): its parent would be itself.
     if sent.parent_id is not None and sent.parent_id != sent.uuid:
-        return process_span_id(sent.parent_id, 0)
+        return process_span_id(sent.parent_id, *sent.parent_attempt)
     return None
 
 

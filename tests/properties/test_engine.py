@@ -1,12 +1,15 @@
 """What holds for the engine whatever happens."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.core.effects import Odd, Oddity, TaskFinished, TaskForgotten
 from stream.core.engine import Engine, Limits
+from stream.core.snapshot import SnapshotError
 from stream.core.states import State
-from tests.builders import T0, of_type
+from stream.events import QueueDepth, QueueSample
+from tests.builders import T0, Process, of_type
 from tests.properties.strategies import interleavings, stories
 
 NOW = T0 + 60.0
@@ -95,3 +98,66 @@ def test_tables_never_exceed_their_limits_and_gauges_agree_with_them(tasks, data
         assert view.tasks_in_flight <= 3
         assert view.tasks_remembered <= 2
         assert sum(gauge.count for gauge in view.tasks) == view.tasks_in_flight
+
+
+def steps_of(data, tasks):
+    """Events, heartbeats, polls and ticks, in one order."""
+    events = data.draw(interleavings([lane for task in tasks for lane in task]))
+    worker = Process("w0@beat", 99)
+    steps, at = [], NOW
+    for event in events:
+        steps.append(("feed", event, at))
+        extra = data.draw(st.sampled_from(["", "", "beat", "sample", "tick", "later"]))
+        at += {"tick": 1.0, "later": 400.0}.get(extra, 0.0)
+        if extra == "beat":
+            beat = worker.heartbeat(at - T0, processed=data.draw(st.integers(0, 9)))
+            steps.append(("feed", beat, at))
+        elif extra == "sample":
+            depth = QueueDepth("celery", {0: data.draw(st.integers(0, 2))}, event.uuid, 5.0)
+            sample = QueueSample(at, "redis", (depth,), data.draw(st.integers(0, 1)))
+            steps.append(("sample", sample, at))
+        elif extra:
+            steps.append(("tick", None, at))
+    return [*steps, *(("tick", None, at + step) for step in (20, 400, 5_000, 200_000, 400_000))]
+
+
+def play(engine, steps):
+    told = []
+    for kind, what, at in steps:
+        match kind:
+            case "feed":
+                effects = engine.feed([what], at)
+            case "sample":
+                effects = engine.sample(what)
+            case _:
+                effects = engine.tick(at)
+        told += [repr(effect) for effect in effects]
+    return told
+
+
+@given(st.lists(stories(), min_size=1, max_size=4), st.data())
+def test_a_snapshot_taken_anywhere_and_fed_the_rest_gives_the_same_end(tasks, data):
+    steps = steps_of(data, tasks)
+    uninterrupted = Engine(records=True)
+    expected = play(uninterrupted, steps)
+    cut = data.draw(st.integers(0, len(steps)))
+    before, after = Engine(records=True), Engine(records=True)
+    found = play(before, steps[:cut])
+    after.restore(before.snapshot())
+    assert found + play(after, steps[cut:]) == expected
+    assert after.snapshot() == uninterrupted.snapshot()
+
+
+@given(stories(), st.data())
+def test_a_damaged_snapshot_is_refused_whatever_is_wrong_with_it(lanes, data):
+    engine = Engine()
+    feed_all(engine, [event for lane in lanes for event in lane])
+    snapshot = engine.snapshot()
+    at = data.draw(st.integers(0, len(snapshot) - 1))
+    damaged = data.draw(
+        st.sampled_from(
+            [snapshot[:at], snapshot[:at] + bytes([snapshot[at] ^ 1]) + snapshot[at + 1 :]]
+        )
+    )
+    with pytest.raises(SnapshotError):
+        Engine().restore(damaged)

@@ -39,6 +39,7 @@ ENDED = AttemptEnded(
     pid=7,
     root_id=ROOT,
     parent_id=None,
+    parent_attempt=(0, 0),
     sent_at=None,
     received_at=None,
     started_at=1_700_000_001.0,

@@ -38,7 +38,7 @@ PAY = Kind("shop.pay", "payments")
 
 
 def sent(kind=PAY):
-    return Sent("u", kind, 0, 1.0, None, None, None, None)
+    return Sent("u", kind, 0, 1.0, None, None, (0, 0), None, None)
 
 
 def attempt(kind=PAY, state=State.SUCCESS, *, run=0.3, error_type=None, reason=None):
@@ -53,6 +53,7 @@ def attempt(kind=PAY, state=State.SUCCESS, *, run=0.3, error_type=None, reason=N
         pid=1,
         root_id=None,
         parent_id=None,
+        parent_attempt=(0, 0),
         sent_at=None,
         received_at=None,
         started_at=None,

@@ -30,6 +30,7 @@ def sent(**changes):
         sent_at=1_700_000_000.5,
         root_id=ROOT,
         parent_id=None,
+        parent_attempt=(0, 0),
         traceparent=None,
         tracestate=None,
     )
@@ -48,6 +49,7 @@ def ended(**changes):
         pid=7,
         root_id=ROOT,
         parent_id=None,
+        parent_attempt=(0, 0),
         sent_at=1_700_000_000.5,
         received_at=1_700_000_000.75,
         started_at=1_700_000_001.0,

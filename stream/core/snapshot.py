@@ -1,0 +1,261 @@
+"""The engine's state as bytes: versioned, checksummed, and the same state again.
+
+Tasks, lanes and kinds refer to each other by number. Orders are kept, since the order of a table is
+who waits longest. The configuration (limits, graces, rules) is not part of it.
+"""
+
+from typing import Final, TypeVar
+from zlib import crc32
+
+import msgspec
+from msgspec import Struct
+
+from ..errors import StreamError
+from .kinds import Kind
+from .lanes import Lane
+from .queues import BrokerState, QueueState
+from .states import State
+from .task import Delivery, Task
+
+_MAGIC: Final = b"celery-stream snapshot\n"
+VERSION: Final = 1
+_SIZE: Final = 4
+"""Bytes of the version, and of the checksum."""
+
+T = TypeVar("T")
+
+
+class SnapshotError(StreamError):
+    """These bytes are no snapshot, of another version, or damaged."""
+
+
+class DeliveryRow(Struct, array_like=True, frozen=True, gc=False):
+    """A `Delivery`, its lanes by number (-1: none)."""
+
+    retries: int
+    ordinal: int
+    state: State
+    inferred: bool
+    sender: int
+    sent_at: float | None
+    sent_clock: int
+    eta: float | None
+    lane: int
+    received_at: float | None
+    received_clock: int
+    started_at: float | None
+    started_clock: int
+    ended_at: float | None
+    ended_clock: int
+    run: float | None
+    trace: tuple[str, str | None] | None
+
+
+class TaskRow(Struct, array_like=True, frozen=True, gc=False):
+    """A `Task`, its kind and the delivery that was sent first by number (-1: none)."""
+
+    uuid: str
+    kind: int
+    root_id: str | None
+    parent_id: str | None
+    parent_attempt: tuple[int, int] | None
+    deliveries: list[DeliveryRow]
+    first_sent: int
+    state: State
+    since: float
+    slot: int
+    finished: bool
+    starts: int
+    error_type: str | None
+    first_seen: int
+
+
+class TablesState(Struct, array_like=True):
+    """The tables of tasks: who is in which, in order, by number of the task."""
+
+    known: list[int]
+    slots: list[list[tuple[int, list[int]]]]
+    remembered: list[int]
+    due: list[tuple[float, int, str]]
+    in_flight: int
+    seen: int
+
+
+class EngineState(Struct, array_like=True):
+    """Everything that the engine knows."""
+
+    now: float
+    pruned_at: float
+    last_event_at: float | None
+    kinds: list[tuple[str | None, str | None]]
+    kinds_overflowed: int
+    lanes: list[Lane]
+    lanes_known: int
+    """So many of the lanes are in the table; the others only belong to deliveries."""
+    newest: list[int]
+    ghosts_looked_for_at: float
+    tasks: list[TaskRow]
+    tables: TablesState
+    returned: dict[str, float]
+    unrouted: list[int]
+    unrouted_before: list[int]
+    never_sent: int
+    anything_sent: bool
+    histories: list[tuple[int, list[int], int]]
+    time_limits: dict[str, float]
+    queues: list[tuple[str, str, QueueState]]
+    brokers: dict[str, BrokerState]
+    queue_names: list[str]
+    consumed: dict[str, int]
+    queues_overflowed: int
+
+
+_encode: Final = msgspec.msgpack.Encoder().encode
+_decode: Final = msgspec.msgpack.Decoder(EngineState).decode
+
+
+def seal(state: EngineState) -> bytes:
+    """Write a state."""
+    body = _encode(state)
+    version, checksum = VERSION.to_bytes(_SIZE), crc32(body).to_bytes(_SIZE)
+    return _MAGIC + version + checksum + body
+
+
+def unseal(snapshot: bytes) -> EngineState:
+    """Read a state.
+
+    Raises:
+        SnapshotError: always where it is not exactly what `seal` of this version wrote.
+    """
+    if not snapshot.startswith(_MAGIC):
+        raise SnapshotError("This is no snapshot of celery-stream.")
+    head, rest = len(_MAGIC), snapshot[len(_MAGIC) + 2 * _SIZE :]
+    version = int.from_bytes(snapshot[head : head + _SIZE])
+    if version != VERSION:
+        raise SnapshotError(f"The snapshot has version {version}; this is version {VERSION}.")
+    if crc32(rest) != int.from_bytes(snapshot[head + _SIZE : head + 2 * _SIZE]):
+        raise SnapshotError("The snapshot is damaged: its checksum does not match.")
+    try:
+        return _decode(rest)
+    except msgspec.MsgspecError as error:
+        raise SnapshotError(f"The snapshot cannot be read: {error}") from None
+
+
+class Numbers:
+    """Gives numbers to kinds, lanes and tasks, in the order in which they are first asked for."""
+
+    def __init__(self) -> None:
+        self.kinds: list[Kind] = []
+        self.lanes: list[Lane] = []
+        self.tasks: list[Task] = []
+        self._of: dict[int, int] = {}
+
+    def kind(self, kind: Kind) -> int:
+        """Return the number of a kind."""
+        return self._number(kind, self.kinds)
+
+    def lane(self, lane: Lane | None) -> int:
+        """Return the number of a lane, -1 for none."""
+        return -1 if lane is None else self._number(lane, self.lanes)
+
+    def task(self, task: Task) -> int:
+        """Return the number of a task."""
+        return self._number(task, self.tasks)
+
+    def _number(self, thing: T, things: list[T]) -> int:
+        # By identity: the tables hold each of them, so no other object takes its place meanwhile.
+        number = self._of.get(id(thing))
+        if number is None:
+            number = self._of[id(thing)] = len(things)
+            things.append(thing)
+        return number
+
+    def row(self, task: Task) -> TaskRow:
+        """Write a task."""
+        deliveries = list(task.deliveries())
+        first = -1 if task.first_sent is None else _position(deliveries, task.first_sent)
+        return TaskRow(
+            task.uuid,
+            self.kind(task.kind),
+            task.root_id,
+            task.parent_id,
+            task.parent_attempt,
+            [self._delivery_row(each) for each in deliveries],
+            first,
+            task.state,
+            task.since,
+            task.slot,
+            task.finished,
+            task.starts,
+            task.error_type,
+            task.first_seen,
+        )
+
+    def _delivery_row(self, each: Delivery) -> DeliveryRow:
+        return DeliveryRow(
+            each.retries,
+            each.ordinal,
+            each.state,
+            each.inferred,
+            self.lane(each.sender),
+            each.sent_at,
+            each.sent_clock,
+            each.eta,
+            self.lane(each.lane),
+            each.received_at,
+            each.received_clock,
+            each.started_at,
+            each.started_clock,
+            each.ended_at,
+            each.ended_clock,
+            each.run,
+            each.trace,
+        )
+
+
+def _position(deliveries: list[Delivery], wanted: Delivery) -> int:
+    return next((number for number, each in enumerate(deliveries) if each is wanted), -1)
+
+
+def task_of(row: TaskRow, kinds: list[Kind], lanes: list[Lane]) -> Task:
+    """Read a task."""
+    deliveries = [_delivery_of(each, lanes) for each in row.deliveries]
+    return Task(
+        row.uuid,
+        kinds[row.kind],
+        row.uuid if row.root_id == row.uuid else row.root_id,  # one string, as it came
+        row.parent_id,
+        deliveries[-1],
+        past=deliveries[:-1] or None,
+        parent_attempt=row.parent_attempt,
+        first_sent=None if row.first_sent < 0 else deliveries[row.first_sent],
+        state=row.state,
+        since=row.since,
+        slot=row.slot,
+        finished=row.finished,
+        starts=row.starts,
+        error_type=row.error_type,
+        first_seen=row.first_seen,
+    )
+
+
+def _delivery_of(row: DeliveryRow, lanes: list[Lane]) -> Delivery:
+    return Delivery(
+        row.retries,
+        row.ordinal,
+        row.state,
+        inferred=row.inferred,
+        sender=None if row.sender < 0 else lanes[row.sender],
+        sent_at=row.sent_at,
+        sent_clock=row.sent_clock,
+        eta=row.eta,
+        lane=None if row.lane < 0 else lanes[row.lane],
+        received_at=row.received_at,
+        received_clock=row.received_clock,
+        started_at=row.started_at,
+        started_clock=row.started_clock,
+        ended_at=row.ended_at,
+        ended_clock=row.ended_clock,
+        run=row.run,
+        trace=row.trace,
+    )
