@@ -88,7 +88,9 @@ class Engine:
         self._now = 0.0
         self._pruned_at = 0.0
         self._last_event_at: float | None = None
-        self._tasks = TaskTable(in_flight_limit=limits.tasks, remembered_limit=limits.remembered)
+        self._tasks = TaskTable(
+            in_flight_limit=limits.tasks, remembered_limit=limits.remembered, in_order=records
+        )
         stuck = stuck or StuckLimits()
         self._queues = QueueTable(
             limits.queues, stall_after=stuck.queued or float("inf"), emit=emit
@@ -138,11 +140,12 @@ class Engine:
         """
         effects = self._begin(now)
         now = self._now
-        handlers, lane_of = self._handlers, self._workers.lane
-        for event in events:
+        handlers, lanes, new_lane = self._handlers, self._workers.lanes, self._workers.new_lane
+        for event in events:  # the hot loop
             handler = handlers.get(type(event))
             if handler is not None:
-                lane = lane_of(event.hostname, event.pid)
+                key = (event.hostname, event.pid)
+                lane = lanes.get(key) or new_lane(key)
                 lane.hear(event.timestamp, now)
                 handler(event, lane, now)
         self._last_event_at = now

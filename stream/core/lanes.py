@@ -41,6 +41,8 @@ class Lane(Struct, eq=False, gc=False):
     low: float = float("inf")
     low_before: float = float("inf")
     window_ends_at: float = 0.0
+    offset: float = float("inf")
+    """Seconds to add to its timestamps to have them on our clock: the smaller of the two lows."""
 
     # Only of workers:
     state: WorkerState | None = None
@@ -76,11 +78,6 @@ class Lane(Struct, eq=False, gc=False):
     """Its missing task events were told."""
 
     @property
-    def offset(self) -> float:
-        """Seconds to add to its timestamps to have them on our clock."""
-        return min(self.low, self.low_before)
-
-    @property
     def skew(self) -> float | None:
         """Seconds that its clock is ahead of ours; None before its first event."""
         return None if self.heard_at == 0.0 else -self.offset
@@ -104,8 +101,10 @@ class Lane(Struct, eq=False, gc=False):
         if now >= self.window_ends_at:
             self.low_before, self.low = self.low, delay
             self.window_ends_at = now + SKEW_WINDOW
+            self.offset = min(delay, self.low_before)
         elif delay < self.low:
             self.low = delay
+            self.offset = min(delay, self.low_before)
 
     def count_start(self, clock: int) -> None:
         """Take note of a ``task-started``."""

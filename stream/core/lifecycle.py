@@ -89,7 +89,6 @@ class Lifecycle:
             self._fill_sent(delivery, event, lane)
             kind = self._kinds.get(event.name, event.queue)
             task = self._task(event, kind, delivery)
-            task.first_sent = delivery
             self.anything_sent = True
             self._progress.enter(task, delivery, now)
         elif not self._add_sent(task, event, lane, now):
@@ -123,9 +122,8 @@ class Lifecycle:
         retries = event.retries or 0
         attempt = task.of_attempt(retries)
         for each in attempt:
-            if each.sender is lane and same(
-                each.sent_clock, event.clock, each.sent_at, event.timestamp
-            ):
+            # By its time: children that share their parent's dispatcher repeat its clocks.
+            if each.sender is lane and each.sent_at == event.timestamp:
                 self._duplicate(lane)
                 return False
         delivery = next((each for each in attempt if each.sent_at is None), None)
@@ -133,8 +131,6 @@ class Lifecycle:
             delivery = Delivery(retries, len(attempt))
             self._progress.add(task, delivery)
         self._fill_sent(delivery, event, lane)
-        if task.first_sent is None or retries < task.first_sent.retries:
-            task.first_sent = delivery
         self._progress.learn(task, event, queue=event.queue)
         self._progress.update(task, now)
         if self.unrouted.pop(task.uuid, None) or self.unrouted_before.pop(task.uuid, None):
@@ -144,7 +140,6 @@ class Lifecycle:
     def _fill_sent(self, delivery: Delivery, event: TaskSent, lane: Lane) -> None:
         delivery.sender = lane
         delivery.sent_at = event.timestamp
-        delivery.sent_clock = event.clock
         if event.eta is not None:
             delivery.eta = epoch(event.eta)
         if event.traceparent is not None:
@@ -216,7 +211,7 @@ class Lifecycle:
         if attempt:  # the broker gave the same message again: it was sent once
             first = attempt[0]
             delivery.sender, delivery.sent_at = first.sender, first.sent_at
-            delivery.sent_clock, delivery.eta = first.sent_clock, first.eta
+            delivery.eta = first.eta
             if event.name is not None and event.name != task.kind.name:
                 self._replace(task, delivery, event)
         self._progress.add(task, delivery)

@@ -14,7 +14,7 @@ from .lanes import Lane
 from .states import State
 from .stuck import stuck_ended
 from .tables import LATER, SLOT_OF, STARTED, STUCK, UNSURE, TaskTable
-from .task import FIRST_ATTEMPT, OPEN, Delivery, Task, outcome, waiting_state
+from .task import ENDED, FIRST_ATTEMPT, OPEN, Delivery, Task, outcome, waiting_state
 
 MAX_DELIVERIES: Final = 64
 """Of one task; beyond it the oldest ended one is dropped (``chord_unlock`` retries for hours)."""
@@ -26,6 +26,7 @@ _CLAMPED: Final = Odd(Oddity.SKEW_CLAMPED)
 
 Failure = tuple[str | None, str | None, str | None]
 """Class, exception and traceback."""
+NO_TRACE: Final = (None, None)
 NO_FAILURE: Final[Failure] = (None, None, None)
 
 
@@ -85,6 +86,7 @@ class Progress:
             delivery.run = self._clamp(delivery.ended_at - delivery.started_at)
         if state is State.SUCCESS and delivery.run is not None:
             self._ran(task.kind, delivery.run)
+        wait = delivery.wait
         self._emit(
             AttemptEnded(
                 task.uuid,
@@ -102,11 +104,11 @@ class Progress:
                 delivery.on_our_clock(delivery.received_at),
                 delivery.on_our_clock(delivery.started_at),
                 delivery.ended or 0.0,
-                self.clamped(delivery.wait),
+                wait if wait is None or wait > 0.0 else 0.0,  # counted when it started
                 delivery.run,
                 *failure,
                 reason,
-                *(delivery.trace or (None, None)),
+                *(delivery.trace or NO_TRACE),
             )
         )
 
@@ -201,14 +203,16 @@ class Progress:
 
     def update(self, task: Task, now: float, *, reason: str | None = None) -> None:
         """Bring the task's state in line with its deliveries."""
-        decided = outcome(task)
-        if decided is not None:
-            self._finish(task, decided, now, reason=reason)
-            return
-        if task.finished:
-            return  # it ran again: what that yields is told as a revision
-        state = waiting_state(task)
         last = task.last
+        state = last.state
+        if task.past is not None or state not in OPEN:  # rarely, but at the end
+            decided = outcome(task)
+            if decided is not None:
+                self._finish(task, decided, now, reason=reason)
+                return
+            state = waiting_state(task)
+        if task.slot == ENDED:
+            return  # it ran again: what that yields is told as a revision
         slot = SLOT_OF[state]
         since = now
         if slot != STARTED and last.eta is not None and last.eta > now:

@@ -38,7 +38,6 @@ class DeliveryRow(Struct, array_like=True, frozen=True, gc=False):
     inferred: bool
     sender: int
     sent_at: float | None
-    sent_clock: int
     eta: float | None
     lane: int
     received_at: float | None
@@ -52,7 +51,7 @@ class DeliveryRow(Struct, array_like=True, frozen=True, gc=False):
 
 
 class TaskRow(Struct, array_like=True, frozen=True, gc=False):
-    """A `Task`, its kind and the delivery that was sent first by number (-1: none)."""
+    """A `Task`, its kind by number."""
 
     uuid: str
     kind: int
@@ -60,11 +59,9 @@ class TaskRow(Struct, array_like=True, frozen=True, gc=False):
     parent_id: str | None
     parent_attempt: tuple[int, int] | None
     deliveries: list[DeliveryRow]
-    first_sent: int
     state: State
     since: float
     slot: int
-    finished: bool
     starts: int
     error_type: str | None
     first_seen: int
@@ -76,7 +73,7 @@ class TablesState(Struct, array_like=True):
     known: list[int]
     slots: list[list[tuple[int, list[int]]]]
     remembered: list[int]
-    due: list[tuple[float, int, str]]
+    due: list[tuple[float, str]]
     in_flight: int
     seen: int
 
@@ -173,7 +170,6 @@ class Numbers:
     def row(self, task: Task) -> TaskRow:
         """Write a task."""
         deliveries = list(task.deliveries())
-        first = -1 if task.first_sent is None else _position(deliveries, task.first_sent)
         return TaskRow(
             task.uuid,
             self.kind(task.kind),
@@ -181,11 +177,9 @@ class Numbers:
             task.parent_id,
             task.parent_attempt,
             [self._delivery_row(each) for each in deliveries],
-            first,
             task.state,
             task.since,
             task.slot,
-            task.finished,
             task.starts,
             task.error_type,
             task.first_seen,
@@ -199,7 +193,6 @@ class Numbers:
             each.inferred,
             self.lane(each.sender),
             each.sent_at,
-            each.sent_clock,
             each.eta,
             self.lane(each.lane),
             each.received_at,
@@ -213,10 +206,6 @@ class Numbers:
         )
 
 
-def _position(deliveries: list[Delivery], wanted: Delivery) -> int:
-    return next((number for number, each in enumerate(deliveries) if each is wanted), -1)
-
-
 def task_of(row: TaskRow, kinds: list[Kind], lanes: list[Lane]) -> Task:
     """Read a task."""
     deliveries = [_delivery_of(each, lanes) for each in row.deliveries]
@@ -228,11 +217,9 @@ def task_of(row: TaskRow, kinds: list[Kind], lanes: list[Lane]) -> Task:
         deliveries[-1],
         past=deliveries[:-1] or None,
         parent_attempt=row.parent_attempt,
-        first_sent=None if row.first_sent < 0 else deliveries[row.first_sent],
         state=row.state,
         since=row.since,
         slot=row.slot,
-        finished=row.finished,
         starts=row.starts,
         error_type=row.error_type,
         first_seen=row.first_seen,
@@ -247,7 +234,6 @@ def _delivery_of(row: DeliveryRow, lanes: list[Lane]) -> Delivery:
         inferred=row.inferred,
         sender=None if row.sender < 0 else lanes[row.sender],
         sent_at=row.sent_at,
-        sent_clock=row.sent_clock,
         eta=row.eta,
         lane=None if row.lane < 0 else lanes[row.lane],
         received_at=row.received_at,

@@ -14,7 +14,7 @@ from typing import Final
 from .kinds import Kind
 from .snapshot import Numbers, TablesState
 from .states import State
-from .task import Task
+from .task import ENDED, Task
 
 SENT, RECEIVED, STARTED, RETRY = range(4)
 LATER: Final = 4
@@ -36,15 +36,17 @@ class TaskTable:
     Args:
         in_flight_limit: beyond it the ones that wait longest are given up.
         remembered_limit: how many ended ones are kept recognisable at the most.
+        in_order: number the tasks in the order of their first appearance.
     """
 
-    def __init__(self, *, in_flight_limit: int, remembered_limit: int) -> None:
+    def __init__(self, *, in_flight_limit: int, remembered_limit: int, in_order: bool) -> None:
+        self._in_order = in_order
         self._in_flight_limit = in_flight_limit
         self._remembered_limit = remembered_limit
         self.by_uuid: dict[str, Task] = {}
         self.slots: tuple[dict[Kind, Members], ...] = tuple({} for _ in range(SLOTS))
         self._remembered: deque[Task] = deque()
-        self._due: list[tuple[float, int, str]] = []
+        self._due: list[tuple[float, str]] = []
         self.in_flight = 0
         self._seen = 0
 
@@ -55,8 +57,9 @@ class TaskTable:
 
     def enter(self, task: Task, slot: int) -> None:
         """Take in a task that was not known."""
-        self._seen += 1
-        task.first_seen = self._seen
+        if self._in_order:
+            self._seen += 1
+            task.first_seen = self._seen
         self.by_uuid[task.uuid] = task
         self.in_flight += 1
         self._place(task, slot)
@@ -79,22 +82,20 @@ class TaskTable:
         """A task ended: it leaves its phase and is remembered for a while."""
         del self.slots[task.slot][task.kind][task.uuid]
         self.in_flight -= 1
-        task.finished = True
+        task.slot = ENDED
         task.since = at
         self._remembered.append(task)
 
     def wait_until(self, task: Task, due_at: float) -> None:
         """Have `due` return the task once its ETA has come."""
-        heappush(self._due, (due_at, task.first_seen, task.uuid))
+        heappush(self._due, (due_at, task.uuid))
 
     def due(self, now: float) -> Iterator[Task]:
         """Take out the tasks whose ETA has come and that still wait for it."""
         while self._due and self._due[0][0] <= now:
-            _, first_seen, uuid = heappop(self._due)
-            task = self.by_uuid.get(uuid)
-            if task is None or task.finished or task.first_seen != first_seen:
-                continue
-            if LATER <= task.slot < STUCK and task.since <= now:
+            task = self.by_uuid.get(heappop(self._due)[1])
+            # It may have moved on since, or wait for a later one.
+            if task is not None and LATER <= task.slot < STUCK and task.since <= now:
                 yield task
 
     def surplus(self) -> list[Task]:
@@ -173,5 +174,5 @@ class TaskTable:
         for table in self.slots:
             for kind in [kind for kind, members in table.items() if not members]:
                 del table[kind]
-        self._due = [due for due in self._due if due[2] in self.by_uuid]
+        self._due = [due for due in self._due if due[1] in self.by_uuid]
         heapify(self._due)

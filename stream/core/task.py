@@ -17,6 +17,8 @@ from .kinds import Kind
 from .lanes import Lane
 from .states import State
 
+ENDED: Final = -1
+"""The slot of a task that has ended."""
 FIRST_ATTEMPT: Final = (0, 0)
 """Retries and ordinal of a task's first delivery."""
 OPEN: Final = frozenset({State.SENT, State.RECEIVED, State.STARTED})
@@ -44,7 +46,6 @@ class Delivery(Struct, eq=False, gc=False):
     sender: Lane | None = None
     sent_at: float | None = None
     """Raw, like all instants here."""
-    sent_clock: int = -1
     eta: float | None = None
     lane: Lane | None = None
     """The worker process that has it; None while it is only sent."""
@@ -123,13 +124,23 @@ class Task(Struct, eq=False, gc=False):
     since: float = 0.0
     """Since when it waits in this state, our clock; its ETA where that is later."""
     slot: int = 0
-    """Which of the tables holds it (see `tables`)."""
-    finished: bool = False
+    """Which of the tables holds it (see `tables`); ENDED once it has ended."""
     starts: int = 0
-    first_sent: Delivery | None = None
     error_type: str | None = None
     first_seen: int = 0
-    """Order of first appearance."""
+    """Order of first appearance, where records are asked for: an int costs 32 bytes a task."""
+
+    @property
+    def finished(self) -> bool:
+        """Whether its end was told."""
+        return self.slot == ENDED
+
+    @property
+    def first_sent(self) -> Delivery | None:
+        """The delivery that was sent first, of those whose sending was seen."""
+        if self.past is None:
+            return None if self.last.sent_at is None else self.last
+        return next((each for each in self.deliveries() if each.sent_at is not None), None)
 
     def deliveries(self) -> Iterator[Delivery]:
         """All, newest attempt last."""

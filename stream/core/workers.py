@@ -87,22 +87,20 @@ class Workers:
         self._emit = emit
         self._graces = graces
         self._limit = limit
-        self._lanes: dict[tuple[str, int], Lane] = {}
+        self.lanes: dict[tuple[str, int], Lane] = {}
+        """By hostname and pid."""
         self._newest: dict[str, Lane] = {}
         self.ghosts_looked_for_at = 0.0
 
-    def lane(self, hostname: str, pid: int) -> Lane:
-        """Return the lane of one process, made when first asked for."""
-        key = (hostname, pid)
-        lane = self._lanes.get(key)
-        if lane is None:
-            if len(self._lanes) >= self._limit:
-                self._drop_quiet_lanes()
-            lane = self._lanes[key] = Lane(hostname, pid)
+    def new_lane(self, key: tuple[str, int]) -> Lane:
+        """Make the lane of a process, (hostname, pid), that was not heard of."""
+        if len(self.lanes) >= self._limit:
+            self._drop_quiet_lanes()
+        lane = self.lanes[key] = Lane(*key)
         return lane
 
     def __len__(self) -> int:
-        return len(self._lanes)
+        return len(self.lanes)
 
     # -- events --------------------------------------------------------------------------------
 
@@ -145,7 +143,7 @@ class Workers:
         """Judge all workers, and give up what those had that are gone."""
         gone: set[int] = set()
         idle: set[int] = set()
-        for lane in self._lanes.values():
+        for lane in self.lanes.values():
             if lane.state is None:
                 continue
             if self._judge(lane, now):
@@ -223,7 +221,7 @@ class Workers:
                 self._progress.give_up(task, delivery, State.LOST, at=now, reason="worker_lost")
             else:
                 self._progress.requeue(task, delivery, at=now)
-        for lane in self._lanes.values():
+        for lane in self.lanes.values():
             if id(lane) in gone:
                 lane.running.clear()
                 lane.holds_work = False
@@ -288,18 +286,18 @@ class Workers:
 
     def prune(self, now: float) -> None:
         """Forget the processes that have long been gone."""
-        for lane in list(self._lanes.values()):
+        for lane in list(self.lanes.values()):
             patience = _FORGET_PRODUCER if lane.state is None else _FORGET_WORKER
             if now - lane.heard_at > patience and not (lane.holds_work or lane.state in ALIVE):
                 self._forget(lane)
 
     def _drop_quiet_lanes(self) -> None:
-        quiet = sorted(self._lanes.values(), key=lambda lane: lane.heard_at)
+        quiet = sorted(self.lanes.values(), key=lambda lane: lane.heard_at)
         for lane in quiet[: max(1, self._limit // 10)]:
             self._forget(lane)
 
     def _forget(self, lane: Lane) -> None:
-        del self._lanes[lane.hostname, lane.pid]
+        del self.lanes[lane.hostname, lane.pid]
         if self._newest.get(lane.hostname) is lane:
             del self._newest[lane.hostname]
         if self._records and _is_worker(lane):
@@ -307,22 +305,22 @@ class Workers:
 
     def state(self, numbers: Numbers) -> tuple[int, list[int]]:
         """How many lanes are in the table, and the newest of each node name, for a snapshot."""
-        for lane in self._lanes.values():
+        for lane in self.lanes.values():
             numbers.lane(lane)
-        return len(self._lanes), [numbers.lane(lane) for lane in self._newest.values()]
+        return len(self.lanes), [numbers.lane(lane) for lane in self._newest.values()]
 
     def restore(self, known: list[Lane], newest: list[Lane]) -> None:
         """Take over what a snapshot knows."""
-        self._lanes = {(lane.hostname, lane.pid): lane for lane in known}
+        self.lanes = {(lane.hostname, lane.pid): lane for lane in known}
         self._newest = {lane.hostname: lane for lane in newest}
 
     def any_online(self) -> bool:
         """Whether any worker's heartbeats are fresh."""
-        return any(lane.state is WorkerState.ONLINE for lane in self._lanes.values())
+        return any(lane.state is WorkerState.ONLINE for lane in self.lanes.values())
 
     def records(self) -> tuple[WorkerRecord, ...]:
         """The records of all processes that are or were workers."""
-        return tuple(worker_record_of(lane) for lane in self._lanes.values() if _is_worker(lane))
+        return tuple(worker_record_of(lane) for lane in self.lanes.values() if _is_worker(lane))
 
     def gauges(self) -> tuple[WorkerGauge, ...]:
         """Read the workers."""
@@ -338,7 +336,7 @@ class Workers:
                 lane.beat_at,
                 lane.version,
             )
-            for lane in self._lanes.values()
+            for lane in self.lanes.values()
             if lane.state is not None
         )
 

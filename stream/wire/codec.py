@@ -9,9 +9,10 @@ signed messages need packages and keys that are not here.
 import json
 import math
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from ..events import Event, KnownEvent, Message, OtherEvent, Reason, Rejected
 from .envelope import JSON, unwrap
@@ -21,7 +22,7 @@ _DETAIL_CHARACTERS: Final = 200
 """Enough to recognise a fault; a rejection must not carry a whole body around."""
 
 
-class Decoded(NamedTuple):
+class Decoded(Struct, frozen=True):
     """What one message said."""
 
     events: list[Event]
