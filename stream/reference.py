@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
+from .core.transitions import diagram
 from .declaration import reference
 from .sinks.instruments import TABLE
 
@@ -46,7 +47,16 @@ def metrics() -> str:
     )
 
 
-TABLES: Final[dict[str, Callable[[], str]]] = {"settings": settings, "metrics": metrics}
+def states() -> str:
+    """The states of a task and what leads from one to another, as a Mermaid diagram."""
+    return f"```mermaid\n{diagram()}```\n"
+
+
+TABLES: Final[dict[str, Callable[[], str]]] = {
+    "settings": settings,
+    "metrics": metrics,
+    "states": states,
+}
 
 
 def renewed(document: str) -> str:
