@@ -68,8 +68,8 @@ _UNSTUCK: Final = _Event("celery.task.unstuck", Severity.INFO, "moved on")
 def attempt_record(ended: AttemptEnded, resources: Resources) -> Log | None:
     """Make the record of a delivery that ended otherwise than well; None for the others."""
     event = _ENDS.get(ended.state)
-    if event is None:
-        return None
+    if event is None or (ended.kind.internal and ended.state is State.RETRY):
+        return None  # chord_unlock asks once a second whether its chord is done
     ended = trimmed(ended)
     trace = origin(ended.traceparent, ended.root_id, ended.uuid)
     fields: _Fields = [
