@@ -45,6 +45,8 @@ class Started(Struct, frozen=True, gc=False):
     """From sent, or its ETA if later, to started."""
     prefetch: float | None
     """From received, or its ETA if later, to started."""
+    eta_delay: float | None = None
+    """How long it was to wait for its ETA, from sent (else received) on; None without an ETA."""
 
 
 class AttemptEnded(Struct, frozen=True, gc=False):

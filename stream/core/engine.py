@@ -305,6 +305,13 @@ class Engine:
             self._tasks.in_flight,
             self._tasks.remembered,
             self._last_event_at,
+            (
+                ("in_flight", self._tasks.given_up),
+                ("remembered", self._tasks.forgotten_early),
+                ("kinds", self._kinds.overflowed),
+                ("processes", self._workers.dropped),
+                ("queues", self._queues.overflowed),
+            ),
         )
 
     def _task_gauges(self, now: float) -> tuple[TaskGauge, ...]:

@@ -271,6 +271,7 @@ class Lifecycle:
                 task.kind,
                 self._progress.clamped(delivery.wait),
                 self._progress.clamped(delivery.prefetch),
+                delivery.eta_delay,
             )
         )
         self._progress.update(task, now)

@@ -48,6 +48,10 @@ class TaskTable:
         self._remembered: deque[Task] = deque()
         self._due: list[tuple[float, str]] = []
         self.in_flight = 0
+        self.given_up = 0
+        """Tasks in flight that left because there were too many."""
+        self.forgotten_early = 0
+        """Ended ones that were not remembered for their time because there were too many."""
         self._seen = 0
 
     @property
@@ -113,7 +117,9 @@ class TaskTable:
             for _, members in self.members(slot)
             for task in members.values()
         )
-        return list(islice(everyone, wanted))
+        surplus = list(islice(everyone, wanted))
+        self.given_up += len(surplus)
+        return surplus
 
     def forget(self, before: float) -> Iterator[Task]:
         """Take out the ended tasks that ended before an instant, or that are too many."""
@@ -122,6 +128,7 @@ class TaskTable:
             remembered[0].since < before or len(remembered) > self._remembered_limit
         ):
             task = remembered.popleft()
+            self.forgotten_early += task.since >= before
             del self.by_uuid[task.uuid]
             yield task
 

@@ -102,6 +102,15 @@ class Delivery(Struct, eq=False, gc=False):
             ready = max(ready, self.eta)
         return self.started_at - ready
 
+    @property
+    def eta_delay(self) -> float | None:
+        """Seconds from sent, or else received, to the ETA; None without one.
+
+        Both are of one clock: a countdown is added to the producer's.
+        """
+        begin = self.received_at if self.sent_at is None else self.sent_at
+        return None if self.eta is None or begin is None else max(0.0, self.eta - begin)
+
     def on_our_clock(self, at: float | None) -> float | None:
         """Put an instant of the worker's clock on ours."""
         return None if at is None or self.lane is None else at + self.lane.offset

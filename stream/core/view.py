@@ -85,3 +85,5 @@ class View(Struct, frozen=True):
     tasks_remembered: int
     """Ended ones that are still recognised."""
     last_event_at: float | None
+    evictions: tuple[tuple[str, int], ...] = ()
+    """How often each table was full, so that something left early or did not enter."""

@@ -91,6 +91,8 @@ class Workers:
         """By hostname and pid."""
         self._newest: dict[str, Lane] = {}
         self.ghosts_looked_for_at = 0.0
+        self.dropped = 0
+        """Lanes that left because there were too many."""
 
     def new_lane(self, key: tuple[str, int]) -> Lane:
         """Make the lane of a process, (hostname, pid), that was not heard of."""
@@ -292,6 +294,7 @@ class Workers:
                 self._forget(lane)
 
     def _drop_quiet_lanes(self) -> None:
+        self.dropped += max(1, self._limit // 10)
         quiet = sorted(self.lanes.values(), key=lambda lane: lane.heard_at)
         for lane in quiet[: max(1, self._limit // 10)]:
             self._forget(lane)

@@ -63,6 +63,8 @@ def gauges(view: View) -> tuple[Family, ...]:
     _workers(readings, view.workers)
     readings.add(table.TASKS_IN_FLIGHT, view.tasks_in_flight)
     readings.add(table.TASKS_REMEMBERED, view.tasks_remembered)
+    for name, count in view.evictions:
+        readings.add(table.TABLE_EVICTED, count, name)
     readings.add(table.EVENT_AGE, _age(view.last_event_at, view.at))
     return readings.families()
 

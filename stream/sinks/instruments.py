@@ -157,6 +157,13 @@ TASK_PREFETCH_TIME = _histogram(
     bounds=WAIT_BOUNDS,
     about="From received, or the ETA if later, to started.",
 )
+TASK_ETA_DELAY = _histogram(
+    "celery.task.eta_delay",
+    "s",
+    *("task", "queue"),
+    bounds=WAIT_BOUNDS,
+    about="How long it was to wait for its ETA or countdown, retries included.",
+)
 TASK_TOTAL_TIME = _histogram(
     "celery.task.total_time",
     "s",
@@ -322,6 +329,12 @@ TASKS_STUCK = _counter(
 )
 TASKS_UNSTUCK = _counter(
     "stream.tasks.unstuck", "{task}", about="Times that a stuck task moved on."
+)
+TABLE_EVICTED = _gauge(
+    "stream.table.evicted",
+    "{entry}",
+    "table",
+    about="Entries that left a full table early, or did not enter it, since the start.",
 )
 QUEUES_STALLED = _counter(
     "stream.queues.stalled", "{queue}", about="Times that a queue was found not to be consumed."

@@ -167,6 +167,9 @@ class MetricsSink:
             cell[0] += prefetch
         else:
             self._no_prefetch[0] += 1
+        if effect.eta_delay is not None:
+            delays = self._aggregate.histogram(table.TASK_ETA_DELAY)
+            delays.record(effect.eta_delay, *_names(effect.kind))
 
     def _on_attempt_ended(self, effect: AttemptEnded) -> None:
         state, run = effect.state, effect.run

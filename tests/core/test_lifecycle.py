@@ -280,7 +280,7 @@ def test_a_wait_begins_at_the_eta(engine):
         worker.started(at=sent_at + 12),
     )
     (started,) = of_type(effects, Started)
-    assert (started.wait, started.prefetch) == (2.0, 2.0)
+    assert (started.wait, started.prefetch, started.eta_delay) == (2.0, 2.0, 10.0)
 
 
 def test_a_latency_with_an_unseen_beginning_is_unknown_not_zero(engine):
@@ -295,7 +295,8 @@ def test_more_tasks_than_the_limit_are_given_up_and_counted():
     effects = feed(engine, *(web.sent(f"u{number}") for number in range(12)))
     evicted = [each for each in of_type(effects, TaskFinished) if each.reason == "evicted"]
     assert len(evicted) == 2
-    assert engine.view(T0).tasks_in_flight == 10
+    view = engine.view(T0)
+    assert (view.tasks_in_flight, dict(view.evictions)["in_flight"]) == (10, 2)
 
 
 def test_an_ended_task_is_recognised_for_a_while_and_then_forgotten(engine):
