@@ -57,13 +57,15 @@ class Channel:
 
     async def put(self, frames: list[Frame]) -> None:
         """Hand frames over. Takes ownership of the list; waits only where the policy is to wait."""
+        if not frames:
+            return
         if self._overflow is Overflow.WAIT:
             while self._waiting >= self._limit:
                 await self._changed.wait()
         self._batches.append(frames)
         self._waiting += len(frames)
         self._received += len(frames)
-        if frames and isinstance(frames[0], Message):  # a source hands over one kind at a time
+        if isinstance(frames[0], Message):  # a source hands over one kind at a time
             self._tell(FramesReceived(frames[0].source, len(frames)))
         if self._waiting > self._limit and self._overflow is Overflow.SHED:
             self._shed_oldest()

@@ -26,7 +26,7 @@ class Pipeline:
         engine: the machine; nobody else may feed it.
         sinks: told of every effect, in this order.
         channel: where frames come from.
-        tell: hears what was decoded and rejected, once a batch.
+        tell: hears what was decoded and rejected, never once an event.
     """
 
     def __init__(
@@ -36,6 +36,10 @@ class Pipeline:
         self._accepts = tuple(sink.accept for sink in sinks)
         self._channel = channel
         self._tell = tell
+        # Of the messages that arrived together and are not fed yet.
+        self._events: list[Event] = []
+        self._at = 0.0
+        self._source = ""
 
     async def run(self) -> None:
         """Process until the channel is closed and empty."""
@@ -45,30 +49,29 @@ class Pipeline:
 
     def process(self, frames: Sequence[Frame]) -> None:
         """Process frames now, in order. Messages that arrived together are fed together."""
-        events: list[Event] = []
         rejected: list[Rejected] = []
-        decoded_events = 0
-        at, source = 0.0, ""
         for frame in frames:
-            if isinstance(frame, Message):
-                if events and (frame.received_at != at or frame.source != source):
-                    self._accept(self._engine.feed(events, at, source))
-                    decoded_events += len(events)
-                    events = []
-                at, source = frame.received_at, frame.source
-                decoded = decode(frame)
-                events += decoded.events
-                rejected += decoded.rejected
+            if not isinstance(frame, Message):
+                self._feed()
+                self._accept(self._effects_of(frame))
                 continue
-            if events:
-                self._accept(self._engine.feed(events, at, source))
-                decoded_events += len(events)
-                events = []
-            self._accept(self._effects_of(frame))
-        if events:
-            self._accept(self._engine.feed(events, at, source))
-            decoded_events += len(events)
-        self._account(decoded_events, rejected)
+            if frame.received_at != self._at or frame.source != self._source:
+                self._feed()
+                self._at, self._source = frame.received_at, frame.source
+            decoded = decode(frame)
+            self._events += decoded.events
+            rejected += decoded.rejected
+        self._feed()
+        for reason, count in Counter(each.reason for each in rejected).items():
+            self._tell(EventsRejected(reason, count))
+
+    def _feed(self) -> None:
+        """Feed the events of the messages that arrived together."""
+        if not self._events:
+            return
+        self._accept(self._engine.feed(self._events, self._at, self._source))
+        self._tell(EventsDecoded(len(self._events)))
+        self._events.clear()
 
     def _effects_of(self, frame: QueueSample | Tick | Subscribed) -> Sequence[Effect]:
         match frame:
@@ -85,9 +88,3 @@ class Pipeline:
         if effects:
             for accept in self._accepts:
                 accept(effects)
-
-    def _account(self, decoded: int, rejected: Sequence[Rejected]) -> None:
-        if decoded:
-            self._tell(EventsDecoded(decoded))
-        for reason, count in Counter(each.reason for each in rejected).items():
-            self._tell(EventsRejected(reason, count))
