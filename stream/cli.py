@@ -73,6 +73,19 @@ def demo(listen: str | None, duration: float | None, rate: float, *, plain: bool
     return run_demo(Options(listen=listen, duration=duration, rate=rate, plain=plain))
 
 
+@cli.command()
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("--tasks", metavar="OUT", help="Write one JSON line per task to OUT (- is stdout).")
+@click.option("--workers", metavar="OUT", help="Write one JSON line per worker process.")
+def replay(files: tuple[str, ...], tasks: str | None, workers: str | None) -> int:
+    """Say what happened in captures of events: raw frames or events, as JSON lines or gzip."""
+    if tasks is not None and tasks == workers:
+        raise click.UsageError("--tasks and --workers cannot go to the same place")
+    from .replay import replay  # noqa: PLC0415 - brings the engine
+
+    return replay(files, tasks=tasks, workers=workers)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run a command and return its exit code; *arguments* None takes those of the process."""
     try:

@@ -6,11 +6,11 @@ in fewer, longer steps.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from heapq import merge
 from itertools import islice
-from math import ceil
+from math import ceil, floor
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple
 
@@ -26,8 +26,9 @@ from .lines import STDIN, BrokenOffError, lines_of
 _SLICE: Final = 2_000
 """Messages that are read at a time: 1 MB or two, in some 10 ms."""
 _TICKS_PER_SILENCE: Final = 3_600
-"""An hour is told by the second; a week in steps of three minutes, which no grace is shorter than
-by much."""
+"""An hour is told by the second, a week in steps of three minutes."""
+_DAMAGES_TOLD: Final = 100
+"""By line; what comes after them is only counted."""
 
 
 class Damage(NamedTuple):
@@ -45,25 +46,20 @@ class Capture:
     Args:
         files: their names; ``-`` is standard input.
         tell: hears of events that the capturing side had left undecoded.
-        damaged: called for each line that could not be read.
     """
 
     name = SOURCE
 
-    def __init__(
-        self, files: Sequence[str], *, tell: Tell, damaged: Callable[[Damage], None]
-    ) -> None:
+    def __init__(self, files: Sequence[str], *, tell: Tell) -> None:
         self._files = files
         self._tell = tell
-        self._damaged = damaged
-        self._damages: list[Damage] = []
         self._undecoded = 0
-        self._seconds = _Seconds()
-
-    @property
-    def last_at(self) -> float:
+        self.damages: list[Damage] = []
+        """The first lines that could not be read."""
+        self.damaged_lines = 0
+        self.last_at = 0.0
         """The latest arrival so far, epoch seconds; 0 before the first."""
-        return self._seconds.last_at
+        self._seconds = _Seconds()
 
     async def run(self, put: Put) -> None:
         """Hand over everything, ticks apart from messages, and return at the end.
@@ -76,40 +72,34 @@ class Capture:
             while batches := await to_thread.run_sync(
                 self._slice, messages, abandon_on_cancel=True
             ):
-                self._account()
                 for batch in batches:
                     await put(batch)
-            self._account()
+        if self._undecoded:
+            self._tell(EventsRejected(Reason.CONTENT_TYPE, self._undecoded))
 
     def _slice(self, messages: Iterator[Message]) -> list[list[Frame]]:
         """Read some messages, and put the ticks that are due between them; empty at the end."""
         batches: list[list[Frame]] = []
         batch: list[Frame] = []
         for message in islice(messages, _SLICE):
-            if message.received_at >= self._seconds.due_at:
+            at = message.received_at
+            if at >= self._seconds.due_at:
                 if batch:
                     batches.append(batch)
                     batch = []
-                if ticks := self._seconds.until(message.received_at):
+                if ticks := self._seconds.until(at):
                     batches.append(ticks)
+            if at > self.last_at:  # noqa: PLR1730 - for each event; a call to max costs
+                self.last_at = at
             batch.append(message)
         if batch:
             batches.append(batch)
         return batches
 
-    def _account(self) -> None:
-        """Tell, on the event loop, what the thread that reads has noted."""
-        for damage in self._damages:
-            self._damaged(damage)
-        self._damages.clear()
-        if self._undecoded:
-            self._tell(EventsRejected(Reason.CONTENT_TYPE, self._undecoded))
-            self._undecoded = 0
-
     # -- files ---------------------------------------------------------------------------------
 
     def _messages(self, files: ExitStack) -> Iterator[Message]:
-        opened = [(name, files.enter_context(_opened(name))) for name in self._files]
+        opened = [(_label(name), files.enter_context(_opened(name))) for name in self._files]
         readers = [self._read(name, file) for name, file in opened]
         if len(readers) == 1:
             return readers[0]
@@ -123,28 +113,35 @@ class Capture:
         try:
             for number, line in enumerate(lines_of(name, file), start=1):
                 read = read_line(line)
-                if type(read) is Message:
+                if not isinstance(read, Rejected):
                     anything = True
-                    yield read
-                elif not isinstance(read, Rejected):
-                    anything = True
+                    if read is not None:
+                        yield read
                 elif read.reason is Reason.CONTENT_TYPE:
                     anything = True
                     self._undecoded += 1
                 elif line.strip():
-                    damage = Damage(name, number, read.detail)
+                    damage = self._damage(name, number, read.detail)
                     first = first or damage
-                    self._damages.append(damage)
         except BrokenOffError as error:
-            first = Damage(name, number + 1, f"the compressed data break off: {error}")
-            self._damages.append(first)
-        if first is None and not anything:
-            raise RefusedError(f"{name} is empty: a capture has a frame or an event on each line")
-        if first is not None and not anything:
-            raise RefusedError(
-                f"{name} is no capture: no line is a frame or an event (line {first.line}: "
-                f"{first.detail})"
-            )
+            first = self._damage(name, number + 1, f"the compressed data break off: {error}")
+        if not anything:
+            raise RefusedError(_nothing_in(name, first))
+
+    def _damage(self, name: str, line: int, detail: str) -> Damage:
+        damage = Damage(name, line, detail)
+        self.damaged_lines += 1
+        if len(self.damages) < _DAMAGES_TOLD:
+            self.damages.append(damage)
+        return damage
+
+
+def _nothing_in(name: str, first: Damage | None) -> str:
+    if first is None:
+        return f"{name} is empty: a capture has a frame or an event on each line"
+    return (
+        f"{name} is no capture: no line is a frame or an event (line {first.line}: {first.detail})"
+    )
 
 
 class _Seconds:
@@ -152,24 +149,23 @@ class _Seconds:
 
     def __init__(self) -> None:
         self._first_at = 0.0
-        self._passed = 0
-        self.last_at = 0.0
         self.due_at = 0.0
         """When the next tick is due; before the first arrival: at once."""
 
     def until(self, at: float) -> list[Frame]:
         """Return the ticks that are due when something arrives at *at*."""
         if self.due_at == 0.0:
-            self._first_at = at
-            self.due_at = at + 1.0
+            self._first_at, self.due_at = at, at + 1.0
             return []
         step = max(1, ceil((at - self.due_at) / _TICKS_PER_SILENCE))
-        ticks: list[Frame] = []
-        while self.due_at <= at:
-            ticks.append(Tick(self.due_at))
-            self._passed += step
-            self.due_at = self._first_at + self._passed + 1
-        return ticks
+        due = round(self.due_at - self._first_at)
+        passed = floor(at - self._first_at)
+        self.due_at = self._first_at + passed + 1
+        return [Tick(self._first_at + second) for second in range(due, passed + 1, step)]
+
+
+def _label(name: str) -> str:
+    return "standard input" if name == STDIN else name
 
 
 @contextmanager
@@ -178,7 +174,7 @@ def _opened(name: str) -> Iterator[BinaryIO]:
         yield sys.stdin.buffer
         return
     try:
-        file = Path(name).open("rb")
+        file = Path(name).open("rb")  # noqa: SIM115 - closed below; only opening may fail here
     except OSError as error:
         raise RefusedError(f"{name} cannot be read: {error.strerror}") from None
     with file:

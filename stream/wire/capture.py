@@ -61,11 +61,15 @@ _decode_event: Final = msgspec.json.Decoder(_EventLine).decode
 def read_line(line: bytes) -> Read:
     """Read one line; None for a note. Never raises."""
     try:
-        return _frame(_decode(line), line)
+        found = _decode(line)
     except msgspec.ValidationError as error:
         return _read_event(line, str(error))
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         return _read_oddly(line, str(error))
+    at = found.arrived_at
+    if at is not None and found.type is not None and found.t_recv is None:  # nearly always
+        return Message(at, SOURCE, Transport.EVENT, b"", line)
+    return _frame(found, line)
 
 
 def _read_event(line: bytes, fault: str) -> Read:

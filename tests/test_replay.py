@@ -1,0 +1,312 @@
+"""`celery-stream replay`: from a capture file to records and a summary."""
+
+import gzip
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stream.analysis.records import Records
+from stream.cli import main
+from stream.core.effects import WorkerForgotten
+from stream.core.record import WorkerRecord
+from stream.core.states import WorkerState
+from tests.builders import T0
+from tests.servers import ROOT
+
+CAPTURE = Path(__file__).parent / "captures" / "redis-5.7.0-core-prefork" / "raw.jsonl.gz"
+DAY = 86_400.0
+
+
+class Lines:
+    """Lines of a capture of decoded events, by one worker and one producer."""
+
+    def __init__(self):
+        self._lines = []
+        self._clock = 0
+
+    def add(self, kind, at, hostname="w1@h", pid=1, **fields):
+        self._clock += 1
+        fields = {"type": kind, "hostname": hostname, "pid": pid, "clock": self._clock, **fields}
+        at = T0 + at
+        self._lines.append(json.dumps({**fields, "timestamp": at, "_t_recv": at}))
+        return self
+
+    def task(self, uuid, at, *, ends=True, **fields):
+        self.add("task-sent", at, "web@h", 9, uuid=uuid, name="a", queue="q", retries=0, **fields)
+        self.add("task-received", at, uuid=uuid, name="a", retries=0, **fields)
+        if ends:
+            self.add("task-started", at + 0.1, uuid=uuid)
+            self.add("task-succeeded", at + 0.3, uuid=uuid, runtime=0.2)
+        return self
+
+    def beat(self, at, processed, *, freq=2.0, **fields):
+        fields = {"freq": freq, "active": 0, "processed": processed, **fields}
+        return self.add("worker-heartbeat", at, **fields)
+
+    def damage(self):
+        self._lines.append("{damaged")
+        return self
+
+    def write(self, path):
+        path.write_text("".join(f"{line}\n" for line in self._lines))
+        return path
+
+
+class Replay:
+    """Runs the command and reads what it wrote."""
+
+    def __init__(self, folder):
+        self.tasks_file, self.workers_file = folder / "tasks.jsonl", folder / "workers.jsonl"
+
+    def __call__(self, *files):
+        outputs = ["--tasks", str(self.tasks_file), "--workers", str(self.workers_file)]
+        return main(["replay", *map(str, files), *outputs])
+
+    @property
+    def tasks(self):
+        return [json.loads(line) for line in self.tasks_file.read_bytes().splitlines()]
+
+    @property
+    def workers(self):
+        return [json.loads(line) for line in self.workers_file.read_bytes().splitlines()]
+
+
+@pytest.fixture
+def replay(tmp_path):
+    return Replay(tmp_path)
+
+
+@pytest.fixture
+def capture(tmp_path):
+    """Where to write a capture."""
+    return tmp_path / "capture.jsonl"
+
+
+def command(*arguments, given=b""):
+    return subprocess.run(
+        [sys.executable, "-m", "stream", "replay", *arguments],
+        cwd=ROOT,
+        input=given,
+        capture_output=True,
+        timeout=30,
+        check=False,
+    )
+
+
+# -- records -------------------------------------------------------------------------------------
+
+
+def test_a_line_of_a_task_has_these_fields(replay):
+    assert replay(CAPTURE) == 0
+    assert {tuple(task) for task in replay.tasks} == {
+        (
+            "uuid",
+            "name",
+            "state",
+            "inferred",
+            "attempts",
+            "deliveries",
+            "executions",
+            "retries",
+            "queue",
+            "worker",
+            "root_id",
+            "parent_id",
+            "sent_at",
+            "received_at",
+            "started_at",
+            "ended_at",
+            "wait_time",
+            "prefetch_time",
+            "run_time",
+            "total_time",
+            "error_type",
+            "internal",
+        )
+    }
+
+
+def test_a_line_of_a_worker_has_these_fields(replay):
+    assert replay(CAPTURE) == 0
+    assert {tuple(worker) for worker in replay.workers} == {
+        (
+            "hostname",
+            "pid",
+            "state",
+            "processed",
+            "starts_seen",
+            "unseen",
+            "duplicates",
+            "coverage",
+            "skew",
+        )
+    }
+
+
+def test_the_same_capture_gives_the_same_bytes_plain_or_compressed(replay, tmp_path):
+    replay(CAPTURE)
+    first = replay.tasks_file.read_bytes(), replay.workers_file.read_bytes()
+    plain = tmp_path / "plain"
+    plain.write_bytes(gzip.decompress(CAPTURE.read_bytes()))
+    replay(plain)
+    assert (replay.tasks_file.read_bytes(), replay.workers_file.read_bytes()) == first
+
+
+def test_a_capture_in_pieces_is_replayed_as_one_in_whatever_order_they_are_given(replay, tmp_path):
+    replay(CAPTURE)
+    whole = replay.tasks_file.read_bytes(), replay.workers_file.read_bytes()
+    lines = gzip.decompress(CAPTURE.read_bytes()).splitlines(keepends=True)
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_bytes(b"".join(lines[:90]))
+    two.write_bytes(b"".join(lines[90:]))
+    replay(two, one)
+    assert (replay.tasks_file.read_bytes(), replay.workers_file.read_bytes()) == whole
+
+
+def test_a_task_that_never_ended_is_told_as_unknown(replay, capture):
+    Lines().task("u1", 0.0).task("u2", 1.0, ends=False).write(capture)
+    assert replay(capture) == 0
+    assert [(task["uuid"], task["state"]) for task in replay.tasks] == [
+        ("u1", "SUCCESS"),
+        ("u2", "UNKNOWN"),
+    ]
+
+
+def test_a_task_whose_eta_is_far_ahead_is_told_too(replay, capture):
+    Lines().task("u1", 0.0, ends=False, eta="2199-01-01T00:00:00+00:00").write(capture)
+    assert replay(capture) == 0
+    assert [task["uuid"] for task in replay.tasks] == ["u1"]
+
+
+def test_a_silence_of_months_is_passed_over(replay, capture):
+    Lines().task("u1", 0.0).task("u2", 100 * DAY).write(capture)
+    assert replay(capture) == 0
+    assert [task["state"] for task in replay.tasks] == ["SUCCESS", "SUCCESS"]
+
+
+def test_a_capture_in_which_nothing_happened_gives_no_records(replay, capture):
+    capture.write_text('{"t_recv": 1.0, "control": "psubscribe"}\n')
+    assert replay(capture) == 0
+    assert (replay.tasks, replay.workers) == ([], [])
+
+
+# -- workers -------------------------------------------------------------------------------------
+
+
+def test_a_worker_is_told_in_the_state_it_had_as_the_capture_ended(replay, capture):
+    Lines().beat(0.0, 0).beat(2.0, 0).write(capture)
+    assert replay(capture) == 0
+    assert [worker["state"] for worker in replay.workers] == ["online"]
+
+
+def test_a_restarted_worker_is_two_processes(replay, capture):
+    Lines().beat(0.0, 0, pid=2).beat(2.0, 0, pid=1).write(capture)
+    assert replay(capture) == 0
+    assert [(each["hostname"], each["pid"]) for each in replay.workers] == [
+        ("w1@h", 1),
+        ("w1@h", 2),
+    ]
+
+
+@pytest.mark.parametrize("freq", [2.0, 60.0])
+def test_the_last_heartbeat_is_compared_however_rare_they_are(replay, capture, freq):
+    Lines().beat(0.0, 0, freq=freq).task("u1", 1.0).beat(freq, 3, freq=freq).write(capture)
+    assert replay(capture) == 0
+    (worker,) = replay.workers
+    assert (worker["state"], worker["unseen"], worker["starts_seen"]) == ("online", 2, 1)
+
+
+def test_a_worker_that_was_forgotten_in_between_is_one_line(replay, capture):
+    lines = Lines().beat(0.0, 0).task("u1", 1.0).beat(2.0, 1)
+    lines.add("worker-offline", 4.0, freq=2.0, active=0, processed=1)
+    lines.task("u2", DAY).beat(DAY + 1, 2).write(capture)
+    assert replay(capture) == 0
+    (worker,) = replay.workers
+    assert (worker["starts_seen"], worker["processed"]) == (2, 2)
+
+
+def test_the_records_of_a_process_that_was_forgotten_add_up():
+    def record(state, processed, seen, unseen, duplicates):
+        return WorkerRecord("w", 1, state, processed, seen, unseen, duplicates, None, 0.5)
+
+    records = Records(None)
+    records.accept([WorkerForgotten(record(WorkerState.LOST, 4, 3, 1, 2))])
+    records.take_workers([record(None, None, 3, 1, 1)])
+    (together,) = records.workers()
+    assert together == WorkerRecord("w", 1, None, 4, 6, 2, 3, 0.75, 0.5)
+
+
+# -- command -------------------------------------------------------------------------------------
+
+
+def test_the_summary_says_what_was_in_the_capture(capture, capsys):
+    Lines().task("u1", 0.0).task("u2", 0.0, ends=False).beat(1.0, 0).damage().write(capture)
+    assert main(["replay", str(capture)]) == 0
+    shown = capsys.readouterr()
+    assert [line.split()[:4] for line in shown.out.splitlines()] == [
+        ["events", "7"],
+        ["rejected", "0"],
+        ["damaged", "lines", "1"],
+        ["tasks", "2", "LOST", "1,"],
+        ["end", "not", "known", "1"],
+        ["worker", "processes", "1"],
+        ["executions", "1", "whose", "start"],
+        ["unseen", "0"],
+    ]
+
+
+def test_damaged_lines_are_told_by_number_and_cost_nothing_else(replay, capture, capsys):
+    Lines().task("u1", 0.0).damage().task("u2", 1.0).damage().write(capture)
+    assert replay(capture) == 0
+    assert [task["state"] for task in replay.tasks] == ["SUCCESS", "SUCCESS"]
+    told = capsys.readouterr().err.splitlines()
+    assert [line.partition(":")[2].split(": ")[0] for line in told] == [
+        f" {capture}, line 5",
+        f" {capture}, line 10",
+    ]
+
+
+def test_events_that_are_no_valid_ones_are_counted_as_rejected(capture, capsys):
+    Lines().task("u1", 0.0).add("task-started", 1.0).write(capture)
+    assert main(["replay", str(capture)]) == 0
+    assert "rejected        1  invalid 1" in capsys.readouterr().out
+
+
+def test_records_on_standard_output_have_it_to_themselves(capture):
+    Lines().task("u1", 0.0).write(capture)
+    done = command("-", "--tasks", "-", given=capture.read_bytes())
+    assert done.returncode == 0
+    assert [json.loads(line)["uuid"] for line in done.stdout.splitlines()] == ["u1"]
+    assert b"tasks" in done.stderr
+
+
+def test_standard_input_may_be_compressed(capture):
+    Lines().task("u1", 0.0).write(capture)
+    done = command("-", "--tasks", "-", given=gzip.compress(capture.read_bytes()))
+    assert [json.loads(line)["uuid"] for line in done.stdout.splitlines()] == ["u1"]
+
+
+def test_a_wrong_file_is_one_sentence_and_what_was_written_before_stays(replay, tmp_path, capsys):
+    replay.tasks_file.write_text("from before")
+    assert replay(tmp_path / "missing") == 1
+    assert capsys.readouterr() == (
+        "",
+        f"celery-stream: {tmp_path / 'missing'} cannot be read: No such file or directory\n",
+    )
+    assert replay.tasks_file.read_text() == "from before"
+
+
+def test_an_output_that_cannot_be_written_is_one_sentence_before_anything_is_read(tmp_path, capsys):
+    output = tmp_path / "missing" / "tasks.jsonl"
+    assert main(["replay", str(tmp_path / "unread"), "--tasks", str(output)]) == 1
+    assert capsys.readouterr().err == (
+        f"celery-stream: {output} cannot be written: its folder does not exist\n"
+    )
+
+
+@pytest.mark.parametrize("arguments", [[], ["c", "--tasks", "-", "--workers", "-"]], ids=" ".join)
+def test_wrong_usage_exits_with_2(arguments):
+    assert main(["replay", *arguments]) == 2
