@@ -10,10 +10,9 @@ from .cli import main as run_command
 def main() -> None:
     """Run the command of this process and exit with its code."""
     code = run_command()
-    sys.stdout.flush()
-    sys.stderr.flush()
     if threading.active_count() > 1:
-        # A request that hangs holds its thread beyond the grace, and Python would wait for it.
+        # A request that hangs, or a stdout that nobody reads, holds its thread beyond the grace,
+        # and Python would wait for it. Everything that was to be written has been flushed.
         os._exit(code)
     sys.exit(code)
 

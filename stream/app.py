@@ -23,7 +23,7 @@ from .channel import Channel, Overflow
 from .config import Settings
 from .core.engine import Engine, Limits
 from .core.view import View
-from .errors import StreamError
+from .errors import ConfigError, RefusedError, StreamError
 from .export.telemetry import Telemetry
 from .log import OccurrenceLog, logger
 from .occurrences import Occurrence, Signal, SourceLost, SourceOpened, Tell
@@ -51,6 +51,10 @@ _BROKER = "redis"
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _DRAIN_SHARE = 0.5
 """Of the grace: draining reads memory and is quick, flushing waits for a receiver."""
+
+
+_LEAVING = 0.5
+"""Seconds of the grace that are kept for ending the process."""
 
 
 class Left(Struct, frozen=True):
@@ -134,8 +138,10 @@ class Service:
         self._aggregate = Aggregate(started_at=self._started_at)
         self._listeners: tuple[Tell, ...] = (SelfTelemetry(self._aggregate), OccurrenceLog(log))
         self._telemetry = Telemetry(settings.otlp, self._tell)
+        self._lines = JsonLines(sys.stdout, tell=self._tell)
         self._engine = Engine(
             Limits(tasks=settings.max_tasks, kinds=settings.max_kinds),
+            settings.graces,
             stuck=settings.stuck,
             stuck_rules=settings.stuck_rules,
         )
@@ -189,15 +195,18 @@ class Service:
         """Run until *stop* is set; return what was left."""
         app = application(metrics=self.families, health=self.health, ready=self.is_ready)
         async with anyio.create_task_group() as tasks:
-            await tasks.start(serve_http, app, self._bound, name="http")
+            end_http = anyio.Event()
+            http = partial(serve_http, app, self._bound, stop=end_http)
+            await tasks.start(http, name="http")
             tasks.start_soon(self._telemetry.run, self._metrics_data, name="export")
+            tasks.start_soon(self._lines.run, name="records")
             processed = anyio.Event()
             tasks.start_soon(self._process, processed, name="pipeline")
             self._announce()
             if ready is not None:
                 ready(self)
             await self._take_in(stop)
-            left = await self._drain(processed)
+            left = await self._drain(processed, end_http)
             tasks.cancel_scope.cancel()
         return left
 
@@ -231,13 +240,16 @@ class Service:
         await self._pipeline.run()
         processed.set()
 
-    async def _drain(self, processed: anyio.Event) -> Left:
+    async def _drain(self, processed: anyio.Event, end_http: anyio.Event) -> Left:
         """Process what has arrived and send what came of it, within the grace."""
         deadline = anyio.current_time() + self._settings.grace
         self._channel.close()
         with anyio.move_on_after(self._settings.grace * _DRAIN_SHARE):
             await processed.wait()
-        items = await self._telemetry.flush(max(0.0, deadline - anyio.current_time()))
+        end_http.set()  # it takes a second, and must not come on top of the grace
+        with anyio.move_on_after(self._settings.grace * _DRAIN_SHARE):
+            await self._lines.until_written()
+        items = await self._telemetry.flush(max(0.0, deadline - anyio.current_time() - _LEAVING))
         left = Left(self._channel.statistics().waiting, items)
         self._log.info(
             "service.stopped",
@@ -254,16 +266,22 @@ class Service:
 
     def _sinks(self) -> tuple[MetricsSink, SpanSink, LogSink]:
         telemetry = self._telemetry
-        lines = JsonLines(sys.stdout) if self._settings.records else None
         return (
             MetricsSink(self._aggregate, system=_BROKER),
             SpanSink(telemetry.spans, telemetry.resources, system=_BROKER),
-            LogSink(telemetry.logs, telemetry.resources, lines=lines),
+            LogSink(
+                telemetry.logs,
+                telemetry.resources,
+                lines=self._lines if self._settings.records else None,
+            ),
         )
 
     def _make_sources(self) -> dict[str, Source]:
         settings = self._settings
-        address = parse(settings.broker)
+        try:
+            address = parse(settings.broker)
+        except RefusedError as error:
+            raise ConfigError(f"broker is wrong: {error}") from None
         queues = RedisQueues(
             address,
             _BROKER,

@@ -5,18 +5,21 @@ redirects one of them sees the other.
 """
 
 import sys
-from typing import Final, TextIO
+from contextlib import suppress
+from typing import Final, TextIO, cast
 
 import structlog
 from structlog.typing import FilteringBoundLogger
 
 from .occurrences import (
+    Drop,
     EventsRejected,
     Exported,
     ExportFailed,
     FramesShed,
     ItemsDropped,
     Occurrence,
+    RecordsLost,
     SourceLost,
     SourceOpened,
 )
@@ -40,7 +43,7 @@ def logger(level: str, file: TextIO | None = None) -> FilteringBoundLogger:
         else structlog.processors.JSONRenderer()
     )
     made: FilteringBoundLogger = structlog.wrap_logger(
-        structlog.PrintLogger(file),
+        structlog.PrintLogger(cast("TextIO", _Unbreakable(file))),
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso"),
@@ -49,6 +52,21 @@ def logger(level: str, file: TextIO | None = None) -> FilteringBoundLogger:
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
     )
     return made
+
+
+class _Unbreakable:
+    """A file of which nobody may read any more: that must not end the service."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def write(self, text: str) -> None:
+        with suppress(OSError, ValueError):
+            self._file.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            self._file.flush()
 
 
 class OccurrenceLog:
@@ -65,6 +83,7 @@ class OccurrenceLog:
         self._rejected: set[str] = set()
         self._dropped: set[tuple[str, str]] = set()
         self._shed = 0
+        self._records_lost = 0
 
     def __call__(self, occurrence: Occurrence) -> None:
         """Write a line, if it says something new."""
@@ -91,6 +110,7 @@ class OccurrenceLog:
                     )
             case Exported(signal):
                 if self._failing.pop(signal, None) is not None:
+                    self._dropped = {each for each in self._dropped if each[0] != signal}
                     self._log.info("export.recovered", signal=signal)
             case _:
                 self._loss(occurrence)
@@ -101,8 +121,13 @@ class OccurrenceLog:
                 if reason not in self._rejected:
                     self._rejected.add(reason)
                     self._log.warning("events.rejected", reason=reason, count=count)
+            case RecordsLost(count):
+                if not self._records_lost:
+                    self._log.error("records.lost", count=count, hint="nobody reads stdout")
+                self._records_lost += count
             case ItemsDropped(signal, reason, count):
-                if (signal, reason) not in self._dropped:
+                # What is superseded is in the next export.
+                if reason is not Drop.SUPERSEDED and (signal, reason) not in self._dropped:
                     self._dropped.add((signal, reason))
                     self._log.error("export.dropped", signal=signal, reason=reason, count=count)
             case FramesShed(count):

@@ -113,6 +113,12 @@ class ItemsDropped(Struct, frozen=True, gc=False):
     count: int
 
 
+class RecordsLost(Struct, frozen=True, gc=False):
+    """Lines for stdout that nobody took in time."""
+
+    count: int
+
+
 Occurrence: TypeAlias = (
     FramesReceived
     | FramesShed
@@ -124,6 +130,7 @@ Occurrence: TypeAlias = (
     | Exported
     | ExportFailed
     | ItemsDropped
+    | RecordsLost
 )
 
 Tell: TypeAlias = Callable[[Occurrence], None]

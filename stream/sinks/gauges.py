@@ -108,6 +108,8 @@ def _workers(readings: _Readings, workers: Iterable[WorkerGauge]) -> None:
         up = [gauge for gauge in processes if gauge.state in _ALIVE]
         alive += bool(up)
         readings.add(table.WORKER_UP, int(bool(up)), worker)
+        suspect = bool(up) and all(gauge.state is WorkerState.SUSPECT for gauge in up)
+        readings.add(table.WORKER_SUSPECT, int(suspect), worker)
         _worker(readings, worker, up or [max(processes, key=_last_seen)])
     readings.add(table.WORKERS_ACTIVE, alive)
 

@@ -241,6 +241,12 @@ QUEUE_DRAIN_TIME = _gauge(
     about="Messages waiting over the rate at which they are received.",
 )
 WORKERS_ACTIVE = _gauge("celery.workers.active", "{worker}", about="Workers alive.")
+WORKER_SUSPECT = _gauge(
+    "celery.worker.suspect",
+    "1",
+    "worker",
+    about="1 while silent for longer than its heartbeats allow, as solo pools are at work.",
+)
 WORKER_UP = _gauge("celery.worker.up", "{worker}", "worker", about="1 while the worker is alive.")
 WORKER_ACTIVE = _gauge(
     "celery.worker.active", "{task}", "worker", about="Tasks that its heartbeat says are running."
@@ -335,6 +341,9 @@ TABLE_EVICTED = _gauge(
     "{entry}",
     "table",
     about="Entries that left a full table early, or did not enter it, since the start.",
+)
+RECORDS_LOST = _counter(
+    "stream.records.lost", "{record}", about="Lines for stdout that nobody took in time."
 )
 QUEUES_STALLED = _counter(
     "stream.queues.stalled", "{queue}", about="Times that a queue was found not to be consumed."

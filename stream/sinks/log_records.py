@@ -70,6 +70,8 @@ def attempt_record(ended: AttemptEnded, resources: Resources) -> Log | None:
     event = _ENDS.get(ended.state)
     if event is None or (ended.kind.internal and ended.state is State.RETRY):
         return None  # chord_unlock asks once a second whether its chord is done
+    if ended.state is State.REQUEUED and ended.inferred:
+        return None  # nobody put it back: its worker died before it began
     ended = trimmed(ended)
     trace = origin(ended.traceparent, ended.root_id, ended.uuid)
     fields: _Fields = [

@@ -70,4 +70,4 @@ class LogSink:
         if self._buffer is not None:
             self._buffer.extend(logs)
         if self._lines is not None:
-            self._lines.write(logs)
+            self._lines.add(logs)

@@ -182,7 +182,7 @@ class MetricsSink:
             self._no_run[0] += 1
         if state is _RETRY:
             self._add(table.TASK_RETRIES, effect.kind, error_type)
-        elif state is _REQUEUED:
+        elif state is _REQUEUED and not effect.inferred:
             self._add(table.TASK_REJECTED, effect.kind, effect.reason)
 
     def _on_finished(self, effect: TaskFinished) -> None:

@@ -15,6 +15,7 @@ from ..export.buffer import Buffer
 from ..export.records import Attribute, Link, Span, SpanDraft, SpanKind, nanoseconds
 from ..export.resources import Resources
 from .identity import Origin, origin, parse_traceparent, process_span_id, send_span_id
+from .redaction import without_credentials
 
 MAX_TEXT = 16_384
 """Characters of an exception or traceback that are kept, its beginning and its end."""
@@ -67,11 +68,11 @@ def _has_creator(sent: Sent) -> bool:
 
 
 def trimmed(ended: AttemptEnded) -> AttemptEnded:
-    """Return the effect with texts that a full buffer has the memory for."""
-    exception, traceback = ended.exception, ended.traceback
-    if len(exception or "") <= MAX_TEXT and len(traceback or "") <= MAX_TEXT:
+    """Return the effect with texts that may leave, and that a full buffer has the memory for."""
+    exception, traceback = _trim(ended.exception), _trim(ended.traceback)
+    if exception is ended.exception and traceback is ended.traceback:
         return ended
-    return structs.replace(ended, exception=_trim(exception), traceback=_trim(traceback))
+    return structs.replace(ended, exception=exception, traceback=traceback)
 
 
 def send_span(sent: Sent, observed: Observed) -> Span:
@@ -233,8 +234,11 @@ def _previous(trace: Origin, uuid: str, retries: int, *, ordinal: int) -> tuple[
 
 
 def _trim(text: str | None) -> str | None:
-    """Cut the middle out of a long text: a traceback says most at its end."""
-    if text is None or len(text) <= MAX_TEXT:
+    """Take out credentials, and the middle of a long text: a traceback says most at its end."""
+    if text is None:
+        return None
+    text = without_credentials(text)
+    if len(text) <= MAX_TEXT:
         return text
     half = MAX_TEXT // 2
     return f"{text[:half]}\n…\n{text[-half:]}"

@@ -1,33 +1,43 @@
 """Log records as lines of JSON, for whoever collects the output of the process."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TextIO
 
+import anyio
 import structlog
+from anyio import to_thread
 
 from ..export.records import Log, Severity
+from ..occurrences import RecordsLost, Tell
 
 _LEVELS = {Severity.INFO: "info", Severity.WARN: "warning", Severity.ERROR: "error"}
 _NANOSECONDS = 1_000_000_000
 
 
 class JsonLines:
-    """Writes one line for each record through structlog. Never raises.
+    """Takes records at once and writes them as lines through structlog, in a thread. Never raises.
 
-    Writing blocks while a pipe is full, as every program's output does.
+    Whoever reads may be slow or stop reading, and that must not hold up anything else: lines wait,
+    and beyond a limit they are lost and counted.
 
     Args:
         file: where to; the caller opens and closes it.
+        limit: of lines that wait: about 10 MB.
+        tell: hears of lines that are lost.
     """
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: TextIO, *, tell: Tell, limit: int = 10_000) -> None:
         self._file = file
-        self._lines: list[str] = []
+        self._tell = tell
+        self._limit = limit
+        self._waiting: list[str] = []
         self._broken = False
+        self._writing = False
+        self._changed = anyio.Event()
         self.written = 0
         self.lost = 0
-        """Lines that could not be written: nobody reads any more, or the disk is full."""
+        """Lines that could not be written: nobody reads, or the disk is full."""
         # structlog calls our `msg` with what the renderer made of an event.
         self._log = structlog.wrap_logger(
             self,
@@ -38,22 +48,43 @@ class JsonLines:
 
     def msg(self, line: str) -> None:
         """Keep a rendered line; called by structlog."""
-        self._lines.append(line)
+        self._waiting.append(line)
 
-    def write(self, logs: Iterable[Log]) -> None:
-        """Write the lines of one batch at once."""
-        self._lines.clear()
-        for log in logs:
+    def add(self, logs: Sequence[Log]) -> None:
+        """Take records in; those for which there is no room are lost."""
+        room = 0 if self._broken else self._limit - len(self._waiting)
+        for log in logs[: max(0, room)]:
             self._log.msg(log.event_name, **_fields(log))
-        count = len(self._lines)
-        if self._broken or not self._put("".join(f"{line}\n" for line in self._lines)):
-            self.lost += count
-        else:
-            self.written += count
+        self._lose(len(logs) - max(0, room))
+        self._notify()
 
-    def _put(self, text: str) -> bool:
+    async def run(self) -> None:
+        """Write what is added until cancelled."""
+        limiter = anyio.CapacityLimiter(1)
+        while True:
+            while not self._waiting:
+                await self._changed.wait()
+            lines, self._waiting = self._waiting, []
+            self._writing = True
+            # Abandoned where nobody reads: the thread waits, the service does not.
+            done = await to_thread.run_sync(
+                self._put, lines, limiter=limiter, abandon_on_cancel=True
+            )
+            self._writing = False
+            if done:
+                self.written += len(lines)
+            else:
+                self._lose(len(lines))
+            self._notify()
+
+    async def until_written(self) -> None:
+        """Wait until nothing waits to be written."""
+        while self._waiting or self._writing:
+            await self._changed.wait()
+
+    def _put(self, lines: list[str]) -> bool:
         try:
-            self._file.write(text)
+            self._file.write("".join(f"{line}\n" for line in lines))
             self._file.flush()
         except BrokenPipeError:
             self._broken = True  # it stays broken: do not build up what cannot be written
@@ -61,6 +92,15 @@ class JsonLines:
         except (OSError, ValueError):  # a full disk; a file that was closed
             return False
         return True
+
+    def _lose(self, count: int) -> None:
+        if count > 0:
+            self.lost += count
+            self._tell(RecordsLost(count))
+
+    def _notify(self) -> None:
+        changed, self._changed = self._changed, anyio.Event()
+        changed.set()
 
 
 def _fields(log: Log) -> dict[str, str | bool | int | float]:

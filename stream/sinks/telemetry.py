@@ -19,6 +19,7 @@ from ..occurrences import (
     ItemsDropped,
     Occurrence,
     QueuesPolled,
+    RecordsLost,
     Signal,
     SourceLost,
     SourceOpened,
@@ -71,9 +72,10 @@ class SelfTelemetry:
         self._polls = aggregate.histogram(table.POLL_DURATION)
         self._problems = counter(table.POLL_PROBLEMS)
         self._failures = counter(table.EXPORT_FAILURES)
+        self._records = counter(table.RECORDS_LOST)
         self._begin_at_zero()
 
-    def __call__(self, occurrence: Occurrence) -> None:
+    def __call__(self, occurrence: Occurrence) -> None:  # noqa: C901 - one case for each
         """Count one occurrence."""
         match occurrence:
             case FramesReceived(source, count):
@@ -94,6 +96,8 @@ class SelfTelemetry:
                 self._problems.add(problems, label(source))
             case ExportFailed(signal):
                 self._failures.add(1, signal)
+            case RecordsLost(count):
+                self._records.add(count)
             case Exported() | ItemsDropped():
                 pass  # read from the ledger, which balances
             case _:

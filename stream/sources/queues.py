@@ -136,6 +136,7 @@ class _Poll:
         """Messages by queue and step; a queue of which one step is unreadable is left out."""
         places = [(name, *place) for name in queues for place in keys.priority_keys(name)]
         lengths = await self._ask([("LLEN", key) for _, _, key in places])
+        self._require(lengths, "llen")
         depths: dict[str, dict[int, int]] = {name: {} for name in queues}
         for (name, step, _), length in zip(places, lengths, strict=True):
             if isinstance(length, int):
@@ -164,6 +165,13 @@ class _Poll:
         index = keys.UNACKNOWLEDGED_INDEX
         count, oldest = await self._ask([("ZCARD", index), ("ZRANGE", index, 0, 0, "WITHSCORES")])
         return count if isinstance(count, int) else None, _score(oldest)
+
+    def _require(self, replies: list[Reply], command: str) -> None:
+        """Refuse to go on where a command itself, and not some key, is forbidden."""
+        for reply in replies:
+            if isinstance(reply, ReplyError) and f"'{command}' command" in str(reply):
+                doing, grant = "measure the queues", f"+{command} (see the README for all)"
+                raise self.connection.explain(reply, doing, grant)
 
     async def _ask(self, commands: list[Command]) -> list[Reply]:
         replies: list[Reply] = []

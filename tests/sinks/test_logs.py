@@ -1,6 +1,7 @@
 import io
 import json
 
+import anyio
 import msgspec
 import pytest
 
@@ -17,8 +18,9 @@ from stream.core.states import Phase, State, WorkerState
 from stream.export.buffer import Buffer
 from stream.export.records import Severity
 from stream.export.resources import Resources
-from stream.occurrences import Signal
+from stream.occurrences import RecordsLost, Signal
 from stream.sinks.identity import process_span_id, trace_id
+from stream.sinks.log_records import attempt_record
 from stream.sinks.logs import LogSink
 from stream.sinks.spans import Observed, process_span
 from stream.sinks.stdout import JsonLines
@@ -230,10 +232,23 @@ class Broken(io.StringIO):
         raise self.error
 
 
-def test_records_are_lines_of_json():
+async def written(file, *batches, limit=10_000, told=None):
+    """Hand batches of effects to a sink that writes lines; wait until they are written."""
+    lines = JsonLines(file, tell=(told if told is not None else []).append, limit=limit)
+    sink = LogSink(None, RESOURCES, lines=lines)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(lines.run)
+        for effects in batches:
+            sink.accept(effects)
+            await lines.until_written()
+        tasks.cancel_scope.cancel()
+    return lines
+
+
+@pytest.mark.anyio
+async def test_records_are_lines_of_json():
     file = io.StringIO()
-    lines = JsonLines(file)
-    LogSink(None, RESOURCES, lines=lines).accept([ENDED, changed(WorkerState.ONLINE)])
+    lines = await written(file, [ENDED, changed(WorkerState.ONLINE)])
 
     first, second = (json.loads(line) for line in file.getvalue().splitlines())
     assert first["event"] == "messaging.process.exception"
@@ -247,37 +262,49 @@ def test_records_are_lines_of_json():
     assert lines.written == 2
 
 
-def test_a_text_with_a_line_break_or_a_lone_surrogate_stays_one_line():
+@pytest.mark.anyio
+async def test_a_text_with_a_line_break_or_a_lone_surrogate_stays_one_line():
     file = io.StringIO()
-    effect = msgspec.structs.replace(ENDED, exception="E('a\nb\ud800')")
-    LogSink(None, RESOURCES, lines=JsonLines(file)).accept([effect])
+    await written(file, [msgspec.structs.replace(ENDED, exception="E('a\nb\ud800')")])
 
     (line,) = file.getvalue().splitlines()
     assert json.loads(line)["error"] == "a\nb\ud800"
     line.encode("ascii")
 
 
-def test_without_records_nothing_is_written():
+@pytest.mark.anyio
+async def test_without_records_nothing_is_written():
     file = Broken(OSError())
-    LogSink(None, RESOURCES, lines=JsonLines(file)).accept([with_state(State.SUCCESS)])
+    await written(file, [with_state(State.SUCCESS)])
     assert file.tries == 0
 
 
-def test_a_reader_that_has_gone_is_counted_and_not_tried_again():
+@pytest.mark.anyio
+async def test_a_reader_that_has_gone_is_counted_and_not_tried_again():
     file = Broken(BrokenPipeError())
-    lines = JsonLines(file)
-    sink = LogSink(None, RESOURCES, lines=lines)
-    sink.accept([ENDED])
-    sink.accept([ENDED, ENDED])
+    lines = await written(file, [ENDED], [ENDED, ENDED])
 
     assert (lines.written, lines.lost, file.tries) == (0, 3, 1)
 
 
-def test_a_full_disk_is_counted_and_tried_again():
+@pytest.mark.anyio
+async def test_a_full_disk_is_counted_and_tried_again():
     file = Broken(OSError(28, "No space left on device"))
-    lines = JsonLines(file)
-    sink = LogSink(None, RESOURCES, lines=lines)
-    sink.accept([ENDED])
-    sink.accept([ENDED])
+    lines = await written(file, [ENDED], [ENDED])
 
     assert (lines.lost, file.tries) == (2, 2)
+
+
+def test_lines_that_nobody_takes_are_bounded_and_the_rest_is_counted():
+    told = []
+    lines = JsonLines(io.StringIO(), tell=told.append, limit=2)
+    LogSink(None, RESOURCES, lines=lines).accept([ENDED] * 5)
+
+    assert (lines.lost, told) == (3, [RecordsLost(3)])
+
+
+def test_a_password_in_an_exception_does_not_leave():
+    text = "ConnectionError('cannot reach redis://user:hunter2@db:6379/0')"
+    record = attempt_record(msgspec.structs.replace(ENDED, exception=text), RESOURCES)
+    assert "hunter2" not in f"{record}"
+    assert "redis://***@db:6379/0" in f"{record}"
