@@ -85,6 +85,49 @@ class StuckRule(Struct, frozen=True):
     retrying: OptionalLimit = None
 
 
+class Graces(Struct, frozen=True):
+    """How long to wait before a worker or a task is given up. All but the first are rarely set."""
+
+    suspect: Annotated[
+        Seconds,
+        Meta(description="Seconds without heartbeat that make a worker suspect; at least three"),
+    ] = 10.0
+    # A solo pool sends no heartbeat while it works, so this bounds how long its tasks may run.
+    lost: Annotated[
+        Seconds, Meta(description="Seconds without heartbeat after which its work is lost")
+    ] = 300.0
+    replaced: Annotated[
+        Seconds,
+        Meta(description="Instead, where another process of its node name has come since"),
+    ] = 60.0
+    offline: Annotated[
+        Seconds, Meta(description="Seconds after a worker's goodbye that its events may still come")
+    ] = 10.0
+    excess: Annotated[
+        Seconds,
+        Meta(description="Seconds for which a worker must report less work than we count"),
+    ] = 60.0
+    sent: Annotated[
+        Seconds,
+        Meta(description="Seconds until a task that is in no queue and at no worker is unknown"),
+    ] = 30.0
+    redelivery: Annotated[
+        Seconds,
+        Meta(description="Seconds for a lost worker's message to come again: Redis' visibility"),
+    ] = 3600.0
+    silent: Annotated[
+        Seconds, Meta(description="Seconds after which a task that nothing is heard of is unknown")
+    ] = 86_400.0
+    remembered: Annotated[
+        Seconds, Meta(description="Seconds for which an ended task is recognised")
+    ] = 120.0
+
+    @property
+    def longest(self) -> float:
+        """After this much time without any event nothing is open any more."""
+        return self.silent + self.redelivery + self.lost + self.remembered + 2 * self.suspect
+
+
 class OtlpSettings(Struct, frozen=True):
     """Where telemetry goes. No endpoint for a signal: it is counted and shown, not sent."""
 
@@ -191,6 +234,7 @@ class Settings(Struct, frozen=True):
     ] = 20_000
     stuck: StuckLimits = StuckLimits()
     stuck_rules: tuple[StuckRule, ...] = ()
+    graces: Graces = Graces()
     otlp: OtlpSettings = OtlpSettings()
 
 

@@ -16,6 +16,9 @@ from msgspec import Meta, Struct
 Timestamp: TypeAlias = Annotated[float, Meta(ge=0, le=9e9)]
 """Epoch seconds that fit into 64 bits of nanoseconds, as every sink writes them."""
 
+Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**62)]
+"""A whole number that 64 bits hold, as every sink writes them."""
+
 
 class Transport(StrEnum):
     """How a message's payload is wrapped."""
@@ -92,8 +95,8 @@ class _Event(Struct, frozen=True, gc=False, kw_only=True, tag_field="type"):
     hostname: str
     timestamp: Timestamp
     """The sender's clock, epoch seconds. ``utcoffset`` is for display and is ignored."""
-    pid: int = 0
-    clock: int = 0
+    pid: Count = 0
+    clock: Count = 0
     """Lamport clock of the sending process: rises with each event it sends."""
 
 
@@ -105,7 +108,7 @@ class TaskSent(_TaskEvent, frozen=True, gc=False, kw_only=True, tag="task-sent")
     """A producer published the task; only with ``task_send_sent_event``."""
 
     name: str | None = None
-    retries: int | None = None
+    retries: Count | None = None
     eta: str | None = None
     """ISO 8601."""
     queue: str | None = None
@@ -122,7 +125,7 @@ class TaskReceived(_TaskEvent, frozen=True, gc=False, kw_only=True, tag="task-re
     """A worker took the task from the broker."""
 
     name: str | None = None
-    retries: int | None = None
+    retries: Count | None = None
     eta: str | None = None
     root_id: str | None = None
     parent_id: str | None = None
@@ -177,9 +180,9 @@ class TaskCancelled(_TaskEvent, frozen=True, gc=False, kw_only=True, tag="task-c
 class _WorkerEvent(_Event, frozen=True, gc=False, kw_only=True):
     freq: float | None = None
     """Seconds between heartbeats."""
-    active: int | None = None
+    active: Count | None = None
     """Tasks running now; None in the heartbeat that answers a broadcast."""
-    processed: int | None = None
+    processed: Count | None = None
     """Tasks accepted since the process began."""
     sw_ver: str | None = None
 
@@ -202,8 +205,8 @@ class OtherEvent(Struct, frozen=True, gc=False):
     type: str
     hostname: str = ""
     timestamp: float = 0.0
-    pid: int = 0
-    clock: int = 0
+    pid: Count = 0
+    clock: Count = 0
     uuid: str | None = None
 
 

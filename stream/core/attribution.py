@@ -52,7 +52,11 @@ def to_end(event: EndEvent, here: list[Delivery]) -> Delivery | None:
     choose = min if isinstance(event, TaskRetried) else max
     retries = choose(each.retries for each in open_here)
     attempt = [each for each in open_here if each.retries == retries]
-    return next((each for each in attempt if each.state is State.STARTED), attempt[0])
+    started = [each for each in attempt if each.state is State.STARTED]
+    if len(started) > 1 and isinstance(event, TaskSucceeded) and event.runtime is not None:
+        began_at = event.timestamp - event.runtime
+        return min(started, key=lambda each: abs((each.started_at or 0.0) - began_at))
+    return started[0] if started else attempt[0]
 
 
 def begins_before(event: TaskReceived, delivery: Delivery) -> bool:

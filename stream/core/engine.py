@@ -8,9 +8,9 @@ same input in the same order gives the same effects, whatever the batch boundari
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
-from ..config import StuckLimits, StuckRule
+from ..config import Graces, StuckLimits, StuckRule
 from ..events import (
     Event,
     QueueDepth,
@@ -41,7 +41,7 @@ from .states import State
 from .stuck import StuckWatch
 from .tables import LATER, SLOT_OF, STUCK, UNSURE, TaskTable
 from .view import TaskGauge, View
-from .workers import Graces, Workers
+from .workers import Workers
 
 _PRUNE_INTERVAL: Final = 60.0
 """Seconds between two sweeps over small tables."""
@@ -156,8 +156,10 @@ class Engine:
         """Take in a poll of the queue keys."""
         effects = self._begin(sample.received_at)
         now = self._now
+        if sample.received_at < now:
+            sample = structs.replace(sample, received_at=now)
         self._queues.sample(sample, self._sent_at)
-        self._queues.judge(sample.source, sample.received_at, workers=self._workers.any_online())
+        self._queues.judge(sample.source, now, workers=self._workers.any_online())
         for name, since in self._queues.emptied(sample.source):
             self._workers.give_up_sent(name, since, now)
         for queue in sample.queues:

@@ -3,29 +3,40 @@
 import re
 from typing import Final
 
-_NAME: Final = re.compile(r"[^\W\d][\w.]*")
+_CLASS: Final = re.compile(r"([^\W\d][\w.]*)\(")
 _WRAPPER: Final = "ExceptionWithTraceback"
 """billiard's wrapper around time limits and lost workers: says nothing about the error."""
-_TRACEBACK_LINE: Final = re.compile(r"^([^\W\d][\w.]*)(?::.*|\s*)$", re.MULTILINE)
+_RETRY: Final = re.compile(r"Retry\(.*?\), (.*), [^,()]*\)$", re.DOTALL)
+"""The pools without processes write the wrapper: ``Retry(Retry(...), ValueError('no'), 0.5)``."""
+_TRACEBACK: Final = "Traceback (most recent call last):"
+_RAISED: Final = re.compile(r"(?:[^\W\d]\w*\.)*([^\W\d]\w*)(?=:|$)")
 UNNAMED: Final = "_OTHER"
 """OpenTelemetry's word for an error without a known class."""
+
+
+def cause_of(exception: str | None) -> str | None:
+    """Return the exception that a retry was asked for, of the ``repr`` that its event carries."""
+    found = _RETRY.match(exception or "")
+    return found[1] if found else exception
 
 
 def error_type(exception: str | None, traceback: str | None) -> str:
     """Return the class of a failure.
 
     It is the name before the parenthesis of *exception*, a ``repr``. Celery wraps time limits and
-    lost workers, and then only the traceback's exception line has the class; messages may span
-    lines, so it is the last line that looks like one and is not indented.
+    lost workers, and some exceptions write a sentence as their ``repr``: then the traceback says
+    it, in the first line of its last part that is not indented (messages may span lines).
     """
-    found = _NAME.match(exception or "")
-    if found and found[0] != _WRAPPER:
-        return found[0]
-    if traceback and (lines := _exception_lines(traceback)):
-        return lines[-1]
-    return UNNAMED
+    found = _CLASS.match(exception or "")
+    if found and found[1] != _WRAPPER:
+        return found[1]
+    return _raised(traceback or "") or UNNAMED
 
 
-def _exception_lines(traceback: str) -> list[str]:
-    names = [name.strip() for name in _TRACEBACK_LINE.findall(traceback)]
-    return [name.rsplit(".", 1)[-1] for name in names if name[:1].isalpha() or name[:1] == "_"]
+def _raised(traceback: str) -> str | None:
+    _, _, frames = traceback.rpartition(_TRACEBACK)
+    for line in frames.splitlines():
+        if line and not line[0].isspace():
+            found = _RAISED.match(line)
+            return found[1] if found else None
+    return None

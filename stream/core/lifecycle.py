@@ -27,7 +27,7 @@ from .effects import (
     Sent,
     Started,
 )
-from .failure import error_type
+from .failure import cause_of, error_type
 from .kinds import Kind, Kinds
 from .lanes import Lane
 from .progress import Progress
@@ -340,6 +340,8 @@ class Lifecycle:
         exception = traceback = error = None
         if isinstance(event, TaskFailed | TaskRetried):
             exception, traceback = event.exception, event.traceback
+            if isinstance(event, TaskRetried):
+                exception = cause_of(exception)
             error = error_type(exception, traceback)
             if state is State.FAILURE:
                 task.error_type = error

@@ -14,12 +14,10 @@ from .lanes import Lane
 from .states import State
 from .stuck import stuck_ended
 from .tables import LATER, SLOT_OF, STARTED, STUCK, UNSURE, TaskTable
-from .task import ENDED, FIRST_ATTEMPT, OPEN, Delivery, Task, outcome, waiting_state
+from .task import ENDED, FIRST_ATTEMPT, GIVEN_UP, OPEN, Delivery, Task, outcome, waiting_state
 
 MAX_DELIVERIES: Final = 64
 """Of one task; beyond it the oldest ended one is dropped (``chord_unlock`` retries for hours)."""
-_GIVEN_UP: Final = frozenset({State.LOST, State.UNKNOWN})
-"""When such a delivery really ended is not known, so neither is how long it ran."""
 _RETURNED: Final = frozenset({State.REQUEUED, State.CANCELLED})
 """Ends of a delivery after which the broker gives the message to somebody else."""
 _CLAMPED: Final = Odd(Oddity.SKEW_CLAMPED)
@@ -79,7 +77,7 @@ class Progress:
         if delivery.run is not None:
             delivery.run = self._clamp(delivery.run)
         elif (
-            state not in _GIVEN_UP
+            state not in GIVEN_UP
             and delivery.started_at is not None
             and delivery.ended_at is not None
         ):
@@ -260,7 +258,7 @@ class Progress:
                 reason,
                 decided.retries + (decided.lane is not None or decided.sent_at is not None),
                 decided.run,
-                self._total(task, ended),
+                None if state in GIVEN_UP else self._total(task, ended),
                 now if ended is None else ended,
             )
         )

@@ -150,8 +150,8 @@ class QueueTable:
             workers: whether any worker is there; without them nothing can move.
         """
         for (of, name), queue in self._queues.items():
-            if of != source:
-                continue
+            if of != source or queue.seen_at < now:
+                continue  # of a queue that this poll did not find nothing is known
             idle = now - queue.moved_at
             if queue.stalled and idle <= 0.0:
                 queue.stalled = False

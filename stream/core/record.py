@@ -4,14 +4,15 @@ from msgspec import Struct
 
 from .lanes import Lane
 from .states import State, WorkerState
-from .task import Task, outcome
+from .task import GIVEN_UP, Task, outcome
 
 
 class TaskRecord(Struct, frozen=True, gc=False):
     """One task, as it stands when it is forgotten.
 
     Instants are epoch seconds on this process's clock, durations seconds; None where unknown.
-    Times and the worker are those of the delivery that decided.
+    Times and the worker are those of the delivery that decided; when a lost or unknown one ended
+    is not known.
     """
 
     uuid: str
@@ -77,13 +78,16 @@ def record_of(task: Task) -> TaskRecord:
     """Read a task's record from its deliveries."""
     known = [each for each in task.deliveries() if each.lane or each.sent_at is not None]
     decisive = outcome(task) or task.last
+    inferred = decisive.inferred
+    if decisive not in known and known:  # given up before anybody heard of it
+        decisive = known[-1]
     sent_at = task.first_sent.sent if task.first_sent is not None else None
-    ended_at = decisive.ended
+    ended_at = None if task.state in GIVEN_UP else decisive.ended
     return TaskRecord(
         task.uuid,
         task.kind.name,
         task.state,
-        decisive.inferred,
+        inferred,
         len({each.retries for each in known}),
         sum(each.lane is not None for each in known),
         task.starts,

@@ -23,6 +23,8 @@ FIRST_ATTEMPT: Final = (0, 0)
 """Retries and ordinal of a task's first delivery."""
 OPEN: Final = frozenset({State.SENT, State.RECEIVED, State.STARTED})
 """States of a delivery that has not ended."""
+GIVEN_UP: Final = frozenset({State.LOST, State.UNKNOWN})
+"""When such a delivery really ended is not known, so neither is how long it ran."""
 _RANK: Final = {
     State.SUCCESS: 5,
     State.FAILURE: 4,
@@ -175,9 +177,12 @@ class Task(Struct, eq=False, gc=False):
 
 
 def better(one: Delivery, other: Delivery) -> Delivery:
-    """Of two ended deliveries of one attempt, the one that decides."""
-    mine = (not one.inferred, _RANK[one.state])
-    return one if mine >= (not other.inferred, _RANK[other.state]) else other
+    """Of two ended deliveries of one attempt, the one that decides: of equals the earlier."""
+    return one if _weight(one) >= _weight(other) else other
+
+
+def _weight(each: Delivery) -> tuple[bool, int, float]:
+    return not each.inferred, _RANK[each.state], -(each.ended or 0.0)
 
 
 def outcome(task: Task) -> Delivery | None:

@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterator
 from itertools import takewhile
 from typing import Final
 
-from msgspec import Struct
-
+from ..config import Graces
 from ..events import WorkerHeartbeat, WorkerOffline, WorkerOnline
 from .effects import Advice, Advised, Effect, EventsMissed, WorkerChanged, WorkerForgotten
 from .lanes import IDLE_BEATS, Lane
@@ -33,34 +32,6 @@ _FORGET_WORKER: Final = 3600.0
 """Seconds for which a worker that went is still shown."""
 _GHOST_LOOK: Final = 10.0
 """Seconds between two searches for fetched work that ran unseen: each reads all fetched tasks."""
-
-
-class Graces(Struct, frozen=True):
-    """How long to wait before giving something up, seconds."""
-
-    suspect: float = 10.0
-    """At least; three heartbeat intervals if those are longer."""
-    lost: float = 300.0
-    """A solo pool sends no heartbeat while it works, so this bounds how long its tasks may run."""
-    replaced: float = 60.0
-    """Instead of *lost* where another process of the same node name has come since."""
-    offline: float = 10.0
-    """After its goodbye: buffered events may still arrive."""
-    excess: float = 60.0
-    """How long a worker must report less work than we think it does."""
-    sent: float = 30.0
-    """For a task that is neither in its queue nor at a worker to be heard of."""
-    redelivery: float = 3600.0
-    """For a message whose worker is gone to be given to another: Redis' visibility timeout."""
-    silent: float = 86_400.0
-    """For a task of which nothing at all is heard."""
-    remembered: float = 120.0
-    """How long an ended task is recognised."""
-
-    @property
-    def longest(self) -> float:
-        """After this much time without any event nothing is open any more."""
-        return self.silent + self.redelivery + self.lost + self.remembered + 2 * self.suspect
 
 
 class Workers:
@@ -269,7 +240,13 @@ class Workers:
     def give_up_silent(self, now: float) -> None:
         """End the tasks that were not given to another worker, or that nothing is heard of."""
         for task in self._progress.not_redelivered(now - self._graces.redelivery):
-            self._progress.give_up(task, task.last, State.LOST, at=now, reason="not_redelivered")
+            lane = task.last.lane
+            if lane is not None and lane.unseen:  # it may well have run there, unseen
+                self._unknown(task, task.last, now, "unseen")
+            else:
+                self._progress.give_up(
+                    task, task.last, State.LOST, at=now, reason="not_redelivered"
+                )
         before = now - self._graces.silent
         silent = [
             task
