@@ -1,5 +1,6 @@
 """Draw a summary: a table for a terminal, a line for anything else. Pure but for rich's types."""
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
@@ -41,26 +42,33 @@ def seconds(value: float | None) -> str:
         case None:
             return "–"  # noqa: RUF001 - a dash for "no number"
         case _ if value < 1:
-            return f"{value * 1000:.0f} ms"
+            return f"{value * 1000:.0f}ms"
         case _ if value < _MINUTE:
-            return f"{value:.1f} s"
+            return f"{value:.1f}s"
         case _:
-            return f"{value / _MINUTE:.1f} min"
+            return f"{value / _MINUTE:.1f}min"
 
 
 def _latency(latency: Latency) -> str:
     if latency.median is None:
         return seconds(None)
-    return f"{seconds(latency.median)} / {seconds(latency.p95)}"
+    return f"{seconds(latency.median)}/{seconds(latency.p95)}"
 
 
 def _tasks(tasks: tuple[TaskLine, ...]) -> Table:
-    table = Table(title="Tasks", title_justify="left", expand=False)
-    table.add_column("task")
-    for heading in ("in flight", "ok", "failed", "other", "retries", "stuck"):
-        table.add_column(heading, justify="right")
-    table.add_column("wait p50 / p95", justify="right")
-    table.add_column("run p50 / p95", justify="right")
+    # 80 columns are enough for it: what is fixed takes 50.
+    table = Table(
+        title="Tasks (latencies: median/95 %)",
+        title_justify="left",
+        expand=False,
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("task", no_wrap=True)
+    for heading in ("now", "ok", "failed", "other", "retry", "stuck"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("wait", justify="right", no_wrap=True)
+    table.add_column("run", justify="right", no_wrap=True)
     for task in tasks:
         ok, failed = (task.ends.get(state, 0) for state in _ENDS)
         other = sum(task.ends.values()) - ok - failed
@@ -83,8 +91,8 @@ def _alarming(count: int) -> Text:
 
 
 def _queues(view: View) -> Table:
-    table = Table(title="Queues", title_justify="left", expand=False)
-    table.add_column("queue")
+    table = Table(title="Queues", title_justify="left", expand=False, box=box.SIMPLE_HEAD)
+    table.add_column("queue", no_wrap=True)
     table.add_column("waiting", justify="right")
     table.add_column("by priority")
     table.add_column("oldest", justify="right")
@@ -98,8 +106,8 @@ def _steps(queue: QueueGauge) -> str:
 
 
 def _workers(view: View) -> Table:
-    table = Table(title="Workers", title_justify="left", expand=False)
-    table.add_column("worker")
+    table = Table(title="Workers", title_justify="left", expand=False, box=box.SIMPLE_HEAD)
+    table.add_column("worker", no_wrap=True)
     table.add_column("state")
     table.add_column("running", justify="right")
     table.add_column("processed", justify="right")
