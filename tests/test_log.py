@@ -17,6 +17,7 @@ from stream.occurrences import (
     FramesShed,
     ItemsDropped,
     QueuesPolled,
+    RecordsLost,
     Signal,
     SourceLost,
     SourceOpened,
@@ -76,6 +77,13 @@ def test_a_person_reads_text():
     logger("info", file).info("it.happened", times=2)
     assert "it.happened" in file.getvalue()
     assert not file.getvalue().startswith("{")
+
+
+def test_a_log_that_nobody_reads_any_more_ends_nothing(tmp_path):
+    file = (tmp_path / "log").open("w")
+    log = logger("info", file)
+    file.close()
+    log.info("it.happened")
 
 
 def test_without_a_file_it_writes_to_stderr(capsys):
@@ -166,6 +174,23 @@ def test_dropped_items_are_an_error_once_for_each_reason():
     assert [(line["level"], line["reason"]) for line in lines] == [
         ("error", "overflow"),
         ("error", "permanent"),
+    ]
+
+
+def test_what_the_next_export_has_as_well_is_not_lost():
+    assert events(ItemsDropped(Signal.METRICS, Drop.SUPERSEDED, 5)) == []
+
+
+def test_after_a_recovery_dropped_items_are_told_again():
+    dropped = ItemsDropped(Signal.TRACES, Drop.OVERFLOW, 5)
+    told = events(FAILED, dropped, Exported(Signal.TRACES, 12, 0), dropped)
+    assert told == ["export.failed", "export.dropped", "export.recovered", "export.dropped"]
+
+
+def test_records_that_nobody_reads_are_an_error_once():
+    lines = lines_of(RecordsLost(3), RecordsLost(4))
+    assert [(line["event"], line["level"], line["count"]) for line in lines] == [
+        ("records.lost", "error", 3)
     ]
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stream.core.failure import UNNAMED, error_type
+from stream.core.failure import UNNAMED, cause_of, error_type
 
 WRAPPED = "ExceptionWithTraceback()"
 """What billiard makes of time limits and lost workers."""
@@ -88,3 +88,19 @@ def test_a_retry_without_a_cause_is_called_a_retry():
 @pytest.mark.parametrize("line", ["line2", "DETAIL: Key (id)=(1) already exists."])
 def test_a_line_of_a_message_that_looks_like_a_class_is_none(line):
     assert error_type(WRAPPED, f"{HEAD}ValueError: first\n{line}\n") == "ValueError"
+
+
+@pytest.mark.parametrize(
+    ("exception", "cause"),
+    [
+        ("Retry(Retry(...), KeyError('never'), 0.2)", "KeyError('never')"),
+        ("Retry(Retry(...), OSError(2, 'no, (never)'), None)", "OSError(2, 'no, (never)')"),
+        ("Retry(Retry(...), ValueError('two\nlines'), 5)", "ValueError('two\nlines')"),
+        ("KeyError('never')", "KeyError('never')"),
+        ("RetryError('never', 1, 2)", "RetryError('never', 1, 2)"),
+        ("None", "None"),
+        (None, None),
+    ],
+)
+def test_a_retry_is_asked_for_because_of_something_else(exception, cause):
+    assert cause_of(exception) == cause
