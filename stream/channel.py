@@ -97,10 +97,11 @@ class Channel:
         kept: list[Frame] = []
         shed = 0
         while self._waiting - shed > self._limit and self._batches:
-            batch = self._batches.popleft()
-            others: list[Frame] = [frame for frame in batch if not isinstance(frame, Message)]
-            shed += len(batch) - len(others)
-            kept += others
+            for frame in self._batches.popleft():
+                if isinstance(frame, Message) and self._waiting - shed > self._limit:
+                    shed += 1
+                else:
+                    kept.append(frame)
         if kept:
             self._batches.appendleft(kept)
         self._waiting -= shed

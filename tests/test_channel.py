@@ -113,8 +113,14 @@ async def test_a_batch_of_mixed_frames_loses_only_its_messages():
     channel = channel_of(limit=4)
     await channel.put([*messages("a"), tick(1), *messages("b")])
     await channel.put(messages("c", "d"))
-    assert channel.statistics().shed == 2
-    assert await drained(channel) == [tick(1), "c", "d"]
+    assert channel.statistics().shed == 1
+    assert await drained(channel) == [tick(1), "b", "c", "d"]
+
+
+async def test_of_a_batch_that_is_larger_than_the_channel_the_newest_messages_stay():
+    channel = channel_of(limit=2)
+    await channel.put(messages("a", "b", "c"))
+    assert await drained(channel) == ["b", "c"]
 
 
 async def test_where_there_are_only_ticks_nothing_is_shed():

@@ -6,7 +6,9 @@ from typing import Final
 _CLASS: Final = re.compile(r"([^\W\d][\w.]*)\(")
 _WRAPPER: Final = "ExceptionWithTraceback"
 """billiard's wrapper around time limits and lost workers: says nothing about the error."""
-_RETRY: Final = re.compile(r"Retry\(.*?\), (.*), [^,()]*\)$", re.DOTALL)
+_RETRY: Final = re.compile(
+    r"Retry\(.*?\), (.*), (?:[^,()]*|datetime\.datetime\(.*\))\)$", re.DOTALL
+)
 """The pools without processes write the wrapper: ``Retry(Retry(...), ValueError('no'), 0.5)``."""
 _TRACEBACK: Final = "Traceback (most recent call last):"
 _RAISED: Final = re.compile(r"(?:[^\W\d]\w*\.)*([^\W\d]\w*)(?=:|$)")

@@ -89,9 +89,11 @@ class QueueTable:
     def hear_of(self, name: str) -> None:
         """An event named this queue."""
         if name not in self.names:
-            if len(self.names) >= self._limit:
+            if len(self.names) >= self._limit:  # one that is still used is heard of again
                 self.overflowed += 1
-                return
+                oldest = next(iter(self.names))
+                del self.names[oldest]
+                self.consumed.pop(oldest, None)
             self.names[name] = None
 
     def consume(self, name: str) -> None:

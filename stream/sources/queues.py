@@ -83,6 +83,7 @@ class RedisQueues:
         """
         self._bindings.restart()
         async with connect(self._address, timeout=self._timeout) as connection:
+            await self._check(connection)
             while True:
                 began_at = anyio.current_time()
                 poll = _Poll(connection)
@@ -90,6 +91,11 @@ class RedisQueues:
                 self._tell(QueuesPolled(self.name, anyio.current_time() - began_at, poll.problems))
                 await put([sample])
                 await self._sleep(self._interval)
+
+    async def _check(self, connection: Connection) -> None:
+        """Refuse at once, and not when the first queue is known, where LLEN is forbidden."""
+        poll = _Poll(connection)
+        poll.require(await connection.pipeline([("LLEN", _DEFAULT_QUEUE)]), "llen")
 
     async def _sample(self, poll: "_Poll") -> QueueSample:
         queues = await self._find(poll)
@@ -136,7 +142,7 @@ class _Poll:
         """Messages by queue and step; a queue of which one step is unreadable is left out."""
         places = [(name, *place) for name in queues for place in keys.priority_keys(name)]
         lengths = await self._ask([("LLEN", key) for _, _, key in places])
-        self._require(lengths, "llen")
+        self.require(lengths, "llen")
         depths: dict[str, dict[int, int]] = {name: {} for name in queues}
         for (name, step, _), length in zip(places, lengths, strict=True):
             if isinstance(length, int):
@@ -166,7 +172,7 @@ class _Poll:
         count, oldest = await self._ask([("ZCARD", index), ("ZRANGE", index, 0, 0, "WITHSCORES")])
         return count if isinstance(count, int) else None, _score(oldest)
 
-    def _require(self, replies: list[Reply], command: str) -> None:
+    def require(self, replies: list[Reply], command: str) -> None:
         """Refuse to go on where a command itself, and not some key, is forbidden."""
         for reply in replies:
             if isinstance(reply, ReplyError) and f"'{command}' command" in str(reply):

@@ -13,7 +13,6 @@ from collections.abc import Callable
 
 from hiredis import ReplyError
 
-from ..errors import LostError
 from ..events import Frame, Message, Subscribed, Transport
 from .address import RedisAddress
 from .base import Put
@@ -76,6 +75,9 @@ class RedisEvents:
                 self._alive_at = received_at = self._now()
                 if frames := self._frames(replies, received_at):
                     await put(frames)
+                elif isinstance(replies[-1], ReplyError):
+                    # The answer to our PING, which comes alone.
+                    raise connection.explain(replies[-1], "ask whether it is there", "+ping")
 
     async def _subscribe(self, connection: Connection) -> list[Reply]:
         """Subscribe; return the messages that came along with the confirmations."""
@@ -103,7 +105,7 @@ class RedisEvents:
                 if len(reply) == _PMESSAGE_WORDS  # type: ignore[arg-type] # the except below
             ]
         except TypeError:
-            raise LostError("Redis ended the subscription with an error.") from None
+            return self._mixed_frames(replies, received_at)
         if len(frames) != len(replies):
             return self._mixed_frames(replies, received_at)
         return frames

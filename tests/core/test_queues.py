@@ -150,12 +150,12 @@ def test_more_queues_than_the_limit_are_left_out_and_counted():
     assert queues.overflowed == 1
 
 
-def test_more_names_than_the_limit_are_left_out_and_counted():
+def test_of_more_names_than_the_limit_those_heard_of_first_go_and_are_counted():
     queues = Queues(2)
     for name in "abca":
         queues.hear_of(name)
     consumed(queues, 5, "c")
-    assert (list(queues.names), queues.consumed, queues.overflowed) == (["a", "b"], {}, 1)
+    assert (list(queues.names), queues.consumed, queues.overflowed) == (["c", "a"], {"c": 5}, 2)
 
 
 def test_a_queue_that_no_poll_finds_is_forgotten_after_a_while():
