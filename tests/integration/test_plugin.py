@@ -76,8 +76,6 @@ def listening(valkey):
 
 @pytest.mark.parametrize("pool", ["prefork", "solo", "threads", "gevent"])
 def test_events_tell_the_headers_of_their_own_message(valkey, pool):
-    if pool == "gevent":
-        pytest.importorskip("gevent")
     with (
         listening(valkey) as events,
         celery_worker(LINKED, valkey.url, pool=pool, concurrency=4),
@@ -101,8 +99,6 @@ def test_events_tell_the_headers_of_their_own_message(valkey, pool):
 
 @pytest.mark.parametrize("pool", ["prefork", "threads", "gevent"])
 def test_a_task_that_publishes_from_a_worker_tells_its_headers_too(valkey, pool):
-    if pool == "gevent":
-        pytest.importorskip("gevent")
     with (
         listening(valkey) as events,
         celery_worker(LINKED, valkey.url, pool=pool, concurrency=4),
