@@ -295,7 +295,8 @@ async def test_a_full_disk_is_counted_and_tried_again():
     assert (lines.lost, file.tries) == (2, 2)
 
 
-def test_lines_that_nobody_takes_are_bounded_and_the_rest_is_counted():
+@pytest.mark.anyio
+async def test_lines_that_nobody_takes_are_bounded_and_the_rest_is_counted():
     told = []
     lines = JsonLines(io.StringIO(), tell=told.append, limit=2)
     LogSink(None, RESOURCES, lines=lines).accept([ENDED] * 5)
