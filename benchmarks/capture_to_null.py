@@ -12,7 +12,7 @@ from celery.events.state import State
 from stream.channel import Channel, Overflow
 from stream.core.engine import Engine
 from stream.events import Message, Tick, Transport
-from stream.occurrences import Occurrence
+from stream.occurrences import EventsDecoded, Occurrence
 from stream.pipeline import Pipeline
 from stream.sinks.aggregate import Aggregate
 from stream.sinks.metrics import MetricsSink
@@ -68,8 +68,6 @@ def _metrics(frames: list[Message]) -> int:
 
 
 def _pipeline(frames: list[Message], sinks: list[MetricsSink]) -> int:
-    from stream.occurrences import EventsDecoded  # noqa: PLC0415
-
     decoded = 0
 
     def tell(occurrence: Occurrence) -> None:

@@ -243,10 +243,8 @@ class Lifecycle:
         """A pool process began to run the task."""
         task = self._tasks.by_uuid.get(event.uuid)
         if task is None:
-            delivery = Delivery(0, lane=lane)
-            task = Task(event.uuid, self._kinds.get(None, None), None, None, delivery)
-            self._progress.enter(task, delivery, now)
-            self._emit(_IMPLIED)
+            task = self._unheard_of(event.uuid, lane, now)
+            delivery = task.last
         else:
             delivery = task.last
             if (
@@ -292,6 +290,14 @@ class Lifecycle:
                 return each
         return self._implied(task, lane)
 
+    def _unheard_of(self, uuid: str, lane: Lane, now: float) -> Task:
+        """A task of which nothing was seen before it started or ended."""
+        delivery = Delivery(0, lane=lane)
+        task = Task(uuid, self._kinds.get(None, None), None, None, delivery)
+        self._progress.enter(task, delivery, now)
+        self._emit(_IMPLIED)
+        return task
+
     def _implied(self, task: Task, lane: Lane) -> Delivery:
         """A delivery that must have been, of which nothing was seen so far."""
         self._emit(_IMPLIED)
@@ -309,10 +315,8 @@ class Lifecycle:
         """A delivery ended on its worker."""
         task = self._tasks.by_uuid.get(event.uuid)
         if task is None:
-            delivery = Delivery(0, lane=lane)
-            task = Task(event.uuid, self._kinds.get(None, None), None, None, delivery)
-            self._progress.enter(task, delivery, now)
-            self._emit(_IMPLIED)
+            task = self._unheard_of(event.uuid, lane, now)
+            delivery = task.last
         else:
             delivery = task.last
             if (

@@ -16,7 +16,7 @@ from ..core.effects import (
     WorkerChanged,
 )
 from ..core.states import State, WorkerState
-from ..export.records import Attribute, Log, Severity, Value, nanoseconds
+from ..export.records import Attribute, Log, Resource, Severity, Value, nanoseconds
 from ..export.resources import Resources
 from .identity import attempt, origin, process_span_id, record_uid
 from .spans import exception_attributes, message_of, trimmed
@@ -132,17 +132,8 @@ def worker_record(change: WorkerChanged, resources: Resources) -> Log | None:
         ("state", change.state.value),
         ("log.record.uid", uid),
     ]
-    return Log(
-        resource=resources.of(change.hostname),
-        time_ns=nanoseconds(change.at),
-        event_name=event.name,
-        severity=event.severity,
-        body=f"Worker {change.hostname} {event.says}",
-        trace_id=None,
-        span_id=None,
-        flags=0,
-        attributes=_known(fields),
-    )
+    who, resource = f"Worker {change.hostname}", resources.of(change.hostname)
+    return _plain_record(event, who, fields, at=change.at, resource=resource)
 
 
 def queue_record(change: QueueStalled | QueueMoved, resources: Resources) -> Log:
@@ -156,7 +147,9 @@ def queue_record(change: QueueStalled | QueueMoved, resources: Resources) -> Log
         ("lasted", change.lasted if isinstance(change, QueueMoved) else None),
         ("log.record.uid", _uid(event, change.source, change.queue, change.at)),
     ]
-    return _plain_record(event, f"Queue {change.queue}", fields, at=change.at, resources=resources)
+    return _plain_record(
+        event, f"Queue {change.queue}", fields, at=change.at, resource=resources.of(None)
+    )
 
 
 def advice_record(advised: Advised, resources: Resources) -> Log:
@@ -168,15 +161,15 @@ def advice_record(advised: Advised, resources: Resources) -> Log:
         ("reason", advised.advice.value),
         ("log.record.uid", _uid(event, advised.subject or "", advised.at)),
     ]
-    return _plain_record(event, who, fields, at=advised.at, resources=resources)
+    return _plain_record(event, who, fields, at=advised.at, resource=resources.of(None))
 
 
 def _plain_record(
-    event: _Event, who: str, fields: _Fields, *, at: float, resources: Resources
+    event: _Event, who: str, fields: _Fields, *, at: float, resource: Resource
 ) -> Log:
     """Make a record that belongs to no task."""
     return Log(
-        resource=resources.of(None),
+        resource=resource,
         time_ns=nanoseconds(at),
         event_name=event.name,
         severity=event.severity,
