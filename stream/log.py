@@ -18,10 +18,13 @@ from .occurrences import (
     ExportFailed,
     FramesShed,
     ItemsDropped,
+    ItemsRecovered,
+    ItemsSpooled,
     Occurrence,
     RecordsLost,
     SourceLost,
     SourceOpened,
+    SpoolFailed,
 )
 
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
@@ -82,6 +85,8 @@ class OccurrenceLog:
         self._failing: dict[str, str] = {}
         self._rejected: set[str] = set()
         self._dropped: set[tuple[str, str]] = set()
+        self._spooling: set[str] = set()
+        self._disks: dict[str, str] = {}
         self._shed = 0
         self._records_lost = 0
 
@@ -111,6 +116,7 @@ class OccurrenceLog:
             case Exported(signal):
                 if self._failing.pop(signal, None) is not None:
                     self._dropped = {each for each in self._dropped if each[0] != signal}
+                    self._spooling.discard(signal)
                     self._log.info("export.recovered", signal=signal)
             case _:
                 self._loss(occurrence)
@@ -134,5 +140,20 @@ class OccurrenceLog:
                 before, self._shed = self._shed, self._shed + count
                 if before == 0 or before // _SHED_EVERY != self._shed // _SHED_EVERY:
                     self._log.error("frames.shed", total=self._shed)
+            case _:
+                self._disk(occurrence)
+
+    def _disk(self, occurrence: Occurrence) -> None:
+        match occurrence:
+            case ItemsSpooled(signal):
+                if signal not in self._spooling:
+                    self._spooling.add(signal)
+                    self._log.warning("export.spooling", signal=signal)
+            case ItemsRecovered(signal, count, damaged):
+                self._log.info("spool.recovered", signal=signal, items=count, damaged=damaged)
+            case SpoolFailed(signal, reason):
+                if self._disks.get(signal) != reason:
+                    self._disks[signal] = reason
+                    self._log.error("spool.failed", signal=signal, reason=reason)
             case _:
                 pass

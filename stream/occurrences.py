@@ -83,6 +83,10 @@ class Drop(StrEnum):
     """Metrics that could not be sent; they are cumulative, so the next export has it all."""
     SHUTDOWN = "shutdown"
     """The grace time was over."""
+    EVICTED = "evicted"
+    """The spool was full."""
+    DAMAGED = "damaged"
+    """It was on disk and cannot be read any more."""
 
 
 class Exported(Struct, frozen=True, gc=False):
@@ -113,6 +117,36 @@ class ItemsDropped(Struct, frozen=True, gc=False):
     count: int
 
 
+class ItemsSpooled(Struct, frozen=True, gc=False):
+    """Items wait on disk now."""
+
+    signal: Signal
+    count: int
+
+
+class ItemsRecovered(Struct, frozen=True, gc=False):
+    """Items that an earlier process left on disk are accepted for export."""
+
+    signal: Signal
+    count: int
+    damaged: int
+    """Places in the files that could not be read."""
+
+
+class SpoolFailed(Struct, frozen=True, gc=False):
+    """The disk did not take, or give back, what waits."""
+
+    signal: Signal
+    reason: str
+    """What the system said; one line."""
+
+
+class LoopDelayed(Struct, frozen=True, gc=False):
+    """The event loop was asked to do something at an instant, and did it later."""
+
+    seconds: float
+
+
 class RecordsLost(Struct, frozen=True, gc=False):
     """Lines for stdout that nobody took in time."""
 
@@ -130,6 +164,10 @@ Occurrence: TypeAlias = (
     | Exported
     | ExportFailed
     | ItemsDropped
+    | ItemsSpooled
+    | ItemsRecovered
+    | SpoolFailed
+    | LoopDelayed
     | RecordsLost
 )
 

@@ -1,52 +1,16 @@
 """Keep a source open: reopen what was lost, give up on what will never work."""
 
-import random
 import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import anyio
 
+from .backoff import Backoff
 from .errors import LostError, RefusedError
 from .events import Frame
 from .occurrences import SourceLost, SourceOpened, Tell
 from .sources.base import Put, Source
-
-
-def _jitter() -> float:
-    return random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing
-
-
-class Backoff:
-    """Doubling, capped, jittered delays; forgotten after a healthy spell.
-
-    Args:
-        first: seconds before the second attempt.
-        most: seconds that a delay never exceeds.
-        healthy_after: seconds that an attempt must have lasted for the delays to start anew.
-        jitter: a factor of at most 1, so that many readers do not come back at once.
-    """
-
-    def __init__(
-        self,
-        *,
-        first: float = 0.5,
-        most: float = 15.0,
-        healthy_after: float = 30.0,
-        jitter: Callable[[], float] = _jitter,
-    ) -> None:
-        self._first = first
-        self._most = most
-        self._healthy_after = healthy_after
-        self._jitter = jitter
-        self._next = first
-
-    def after(self, lasted: float) -> float:
-        """Seconds to wait after an attempt that worked for *lasted* seconds."""
-        if lasted >= self._healthy_after:
-            self._next = self._first
-        delay, self._next = self._next, min(self._next * 2, self._most)
-        return delay * self._jitter()
 
 
 class _Spell:

@@ -4,8 +4,25 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.servers import Valkey
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="the long forms of fuzz, drill and soak")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    settings.register_profile("long", max_examples=5_000, deadline=None)
+    if config.getoption("--long"):
+        settings.load_profile("long")
+
+
+@pytest.fixture
+def long_form(request: pytest.FixtureRequest) -> bool:
+    """Whether the long form of a test is asked for."""
+    return bool(request.config.getoption("--long"))
 
 
 @pytest.fixture

@@ -1,10 +1,11 @@
 import anyio
 import pytest
 
+from stream.backoff import Backoff
 from stream.errors import LostError, RefusedError
 from stream.events import Tick
 from stream.occurrences import SourceLost, SourceOpened
-from stream.supervise import Backoff, keep_open
+from stream.supervise import keep_open
 
 pytestmark = pytest.mark.anyio
 

@@ -1,42 +1,43 @@
 """Carries what waits in one buffer to its receiver, a batch at a time.
 
-An item leaves its buffer by exactly one entry in the ledger. Encoding and sending happen in a
-worker thread, one at a time, so nothing here can hold up the event loop. While a receiver is away
-its batch is kept and sent again, and the buffer behind it fills and drops its oldest.
+An item leaves its buffer by exactly one entry in the ledger. Encoding, sending and the disk run in
+worker threads, one request at a time, so nothing here can hold up the event loop. While a receiver
+is away its batch is kept and sent again, the same bytes; what waits behind it goes to the store,
+or, where there is none, fills the buffer, which drops its oldest.
+
+With a store there are two flows. The *sender* takes batches from memory and from the disk by turns,
+so that what is new need not wait behind what an outage left. The *storer* takes from memory to
+the disk while the receiver is away or too slow.
 """
 
-import random
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, TypeVar
 
 import anyio
 from anyio import to_thread
-from msgspec import Struct
 
+from ..backoff import Backoff
 from ..config import OtlpSettings
 from ..occurrences import Drop, ExportFailed, Tell
-from .backoff import Backoff
+from .batch import Batch
 from .buffer import Buffer
-from .post import Later, Poster, Refused, Taken, TooLarge
+from .circuit import Health
+from .line import Decided, Line
+from .post import Taken, TooLarge
+from .store import Store
 from .target import Target
 
 T = TypeVar("T")
-_Decided: TypeAlias = Taken | TooLarge | Refused
+R = TypeVar("R")
 
-FIRST_DELAY = 0.5
 MOST_DELAY = 30.0
 """Seconds: a receiver that returned is noticed within half a minute."""
 _SHORTEST_TIMEOUT = 0.1
-
-
-class Health(Struct, frozen=True):
-    """How delivery of one signal goes."""
-
-    ok: bool
-    """False after a request that failed, until one is taken."""
-    last_error: str | None
-    """One line without credentials; kept after recovery. None: there was none."""
+_DISK_PAUSE = 10.0
+"""Seconds until a disk that failed is tried again."""
+_STORING_SHARE = 0.3
+"""Of the time for a flush: what is then still in memory goes to the disk."""
 
 
 class Delivery(Generic[T]):
@@ -48,6 +49,8 @@ class Delivery(Generic[T]):
         target: where they go.
         settings: size and age of a batch.
         tell: hears of failures; the buffer tells the rest.
+        store: where batches wait on disk, opened; None keeps them in memory.
+        patience: seconds without an acknowledgement after which a batch is stored.
         backoff: delays between tries.
     """
 
@@ -59,16 +62,25 @@ class Delivery(Generic[T]):
         target: Target,
         settings: OtlpSettings,
         tell: Tell,
+        store: Store | None = None,
+        patience: float = 10.0,
         backoff: Backoff | None = None,
     ) -> None:
         self._buffer = buffer
         self._encode = encode
         self._target = target
-        self._settings = settings
+        self._batch_items = settings.batch_items
+        self._batch_age = settings.batch_age
         self._tell = tell
-        self._poster = Poster(target)
-        self._backoff = backoff or Backoff(first=FIRST_DELAY, most=MOST_DELAY, jitter=spread)
-        self._health = Health(ok=True, last_error=None)
+        self._store = store
+        self._patience = patience
+        backoff = backoff or Backoff(most=MOST_DELAY)
+        self._line = Line(target, backoff, tell)
+        self._away = False  # the receiver has been failing for longer than our patience
+        self._turn_of_disk = False
+        self._hand: list[Batch] = []  # what has no fate yet of the batch that is being sent
+        self._hand_stored = False  # whether that came from the disk
+        self._limiter = anyio.CapacityLimiter(1)  # of encoding
         self._deadline: float | None = None  # of the flush, on anyio's clock
         self._scope: anyio.CancelScope | None = None
         self._pause: anyio.CancelScope | None = None
@@ -77,86 +89,205 @@ class Delivery(Generic[T]):
     @property
     def health(self) -> Health:
         """How it goes."""
-        return self._health
+        return self._line.health
 
     async def run(self) -> None:
         """Deliver until `flush` is done or the task is cancelled."""
         self._ended = anyio.Event()
-        limiter = anyio.CapacityLimiter(1)
         try:
-            with anyio.CancelScope() as self._scope:
-                while True:
-                    await self._deliver(await self._batch(), limiter)
+            async with anyio.create_task_group() as tasks:
+                self._scope = tasks.cancel_scope
+                tasks.start_soon(self._send, name=f"send {self._buffer.signal}")
+                if self._store is not None:
+                    name = f"store {self._buffer.signal}"
+                    tasks.start_soon(self._store_excess, self._store, name=name)
         finally:
             self._scope = None
             self._ended.set()
-            self._poster.close()
+            self._line.close()
 
     async def flush(self, seconds: float) -> int:
-        """Send what waits, for at most *seconds*; drop the rest and return how many that were.
+        """Send what waits, for at most *seconds*; store or drop the rest.
 
-        A request that hangs is abandoned: its thread ends with the request's own timeout.
+        Returns how many items were dropped. A request that hangs is abandoned: its thread ends
+        with the request's own timeout.
         """
+        end = anyio.current_time() + seconds
         if self._scope is not None and self._ended is not None:
-            self._deadline = anyio.current_time() + seconds
-            self._backoff.succeeded()
-            if self._pause is not None:
-                self._pause.cancel()
-            with anyio.move_on_after(seconds):
-                await self._buffer.until_empty()
-            self._scope.cancel()
+            await self._send_rest(
+                seconds if self._store is None else seconds * (1 - _STORING_SHARE)
+            )
+            if self._scope is not None:
+                self._scope.cancel()
             await self._ended.wait()
+        if self._store is not None:
+            with anyio.move_on_after(max(end - anyio.current_time(), 0.0)):
+                await self._store_rest(self._store)
         return self._buffer.close()
 
-    async def _batch(self) -> list[T]:
-        """Wait until a batch is full or its first item old enough."""
-        await self._buffer.until(1)
-        age = self._settings.batch_age if self._deadline is None else 0.0
-        with anyio.move_on_after(age) as self._pause:
-            await self._buffer.until(self._settings.batch_items)
-        return self._buffer.take(self._settings.batch_items)
+    # -- sending -------------------------------------------------------------------------------
 
-    async def _deliver(self, batch: list[T], limiter: anyio.CapacityLimiter) -> None:
-        """Send a batch until each of its items has met its fate."""
-        pieces = [batch]
-        while pieces:
-            piece = pieces.pop()
-            match await self._decide(piece, limiter):
-                case Taken(rejected=rejected):
-                    self._buffer.settle(len(piece), rejected=min(rejected, len(piece)))
-                case TooLarge() if len(piece) > 1:
-                    half = len(piece) // 2
-                    pieces += (piece[half:], piece[:half])
-                case TooLarge() | Refused():
-                    self._buffer.drop(len(piece), Drop.PERMANENT)
-
-    async def _decide(self, piece: list[T], limiter: anyio.CapacityLimiter) -> _Decided:
-        """Encode once, then send as often as it takes."""
-        body = await to_thread.run_sync(
-            self._prepare, piece, limiter=limiter, abandon_on_cancel=True
-        )
+    async def _send(self) -> None:
         while True:
-            post = partial(self._poster.post, body, timeout=self._timeout())
-            outcome = await to_thread.run_sync(post, limiter=limiter, abandon_on_cancel=True)
-            match outcome:
-                case Taken():
-                    self._backoff.succeeded()
-                    self._health = Health(ok=True, last_error=self._health.last_error)
-                    return outcome
-                case Later(reason=reason, after=after):
-                    delay = max(after, self._backoff.failed())
-                    self._failed(len(piece), reason, delay)
-                    with anyio.move_on_after(delay) as self._pause:
-                        await anyio.sleep_forever()
-                case TooLarge(reason=reason):
-                    self._failed(len(piece), reason, 0.0 if len(piece) > 1 else None)
-                    return outcome
-                case Refused(reason=reason):
-                    self._failed(len(piece), reason, None)
-                    return outcome
+            if self._store is not None and self._is_turn_of_disk():
+                self._turn_of_disk = False
+                await self._send_stored(self._store)
+            else:
+                self._turn_of_disk = True
+                await self._send_waiting()
 
-    def _prepare(self, piece: list[T]) -> bytes:
-        return self._target.compress(self._encode(piece))
+    def _is_turn_of_disk(self) -> bool:
+        if not self._buffer.spooled or self._deadline is not None:
+            return False  # nothing there, or no time but for what is in memory
+        return self._turn_of_disk or self._away or not len(self._buffer)
+
+    async def _send_waiting(self) -> None:
+        """Send a batch from memory."""
+        await self._until_due()
+        items = self._buffer.take(self._batch_items)
+        if items:  # the storer may have been quicker
+            with anyio.CancelScope(shield=True):  # what was taken is in hand in any case
+                self._hand = [await self._encoded(items)]
+            self._hand_stored = False
+            await self._deliver()
+
+    async def _send_stored(self, store: Store) -> None:
+        """Send the oldest batch on disk, where it stays until its fate is known."""
+        await self._rest(self._line.pause)
+        with anyio.CancelScope(shield=True):
+            batch = await store.oldest()
+            self._hand = [] if batch is None else [batch]
+            self._hand_stored = True
+        if batch is not None:
+            await self._deliver()
+            await store.done()
+        elif self._buffer.spooled:
+            await self._rest(_DISK_PAUSE)
+
+    async def _deliver(self) -> None:
+        """Bring about the fate of what is in hand."""
+        hand, whole = self._hand, self._hand[0]
+        while hand:
+            await self._rest(self._wait_for(self._line.pause))
+            if self._lost_patience():
+                self._away = True
+                self._buffer.notify()
+            if self._away and not self._hand_stored and await self._put_away(hand[0]):
+                del hand[0]
+                continue
+            outcome = await self._line.send(hand[0], timeout=self._timeout())
+            if outcome is not None:
+                self._away = False
+                hand[:1] = await self._conclude(hand[0], outcome)
+            elif whole is hand[0] and self._hand_stored:
+                self._leave()
+
+    def _leave(self) -> None:
+        """Leave what came from the disk there; it is taken again when it is to be sent again."""
+        if self._store is not None:
+            self._hand[:] = self._store.leave(self._hand)
+            self._hand_stored = False
+
+    async def _put_away(self, batch: Batch) -> bool:
+        return self._store is not None and await self._store.put(batch)
+
+    async def _conclude(self, batch: Batch, outcome: Decided) -> list[Batch]:
+        """Account for a batch; return its halves where they are to be sent instead."""
+        if isinstance(outcome, Taken):
+            self._buffer.settle(batch.items, rejected=min(outcome.rejected, batch.items))
+            return []
+        halves = None
+        if isinstance(outcome, TooLarge):
+            halves = await self._in_thread(partial(batch.halves, self._buffer.signal))
+        again = None if halves is None else 0.0
+        self._tell(ExportFailed(self._buffer.signal, batch.items, outcome.reason, again))
+        if halves is None:
+            self._buffer.drop(batch.items, Drop.PERMANENT)
+            return []
+        return [*halves]
+
+    async def _send_rest(self, seconds: float) -> None:
+        """Give what is in memory *seconds* to be sent; none where only the disk would take it."""
+        self._deadline = anyio.current_time() + seconds
+        self._line.hurry()
+        if self._pause is not None:
+            self._pause.cancel()
+        if not self._away:
+            with anyio.move_on_after(seconds):
+                await self._buffer.until_empty()
+
+    # -- storing -------------------------------------------------------------------------------
+
+    async def _store_excess(self, store: Store) -> None:
+        """Take to the disk what cannot be sent soon, until cancelled."""
+        while True:
+            await self._buffer.until(self._is_excessive)
+            if not self._buffer.is_high:
+                with anyio.move_on_after(self._batch_age):
+                    await self._buffer.until(lambda: len(self._buffer) >= self._batch_items)
+            if self._is_excessive():
+                with anyio.CancelScope(shield=True):
+                    stored = await self._store_one(store)
+                if not stored:
+                    await anyio.sleep(_DISK_PAUSE)
+
+    def _is_excessive(self) -> bool:
+        return len(self._buffer) > 0 and (self._away or self._buffer.is_high)
+
+    async def _store_one(self, store: Store) -> bool:
+        """Take a batch from memory to the disk; False where that does not take it."""
+        items = self._buffer.take(self._batch_items)
+        stored = await store.put(await self._encoded(items))
+        if not stored:
+            self._buffer.give_back(items)
+        return stored
+
+    async def _store_rest(self, store: Store) -> None:
+        """Take to the disk whatever has no fate yet."""
+        if self._hand_stored:
+            self._leave()
+        for batch in self._hand:
+            if not await store.put(batch):
+                return
+        while len(self._buffer):
+            if not await self._store_one(store):
+                return
+
+    # -- encoding, waiting ---------------------------------------------------------------------
+
+    async def _encoded(self, items: list[T]) -> Batch:
+        return await self._in_thread(partial(self._encode_batch, items))
+
+    def _encode_batch(self, items: list[T]) -> Batch:
+        return Batch.of(len(items), self._encode(items), gzip=self._target.gzip)
+
+    async def _in_thread(self, work: Callable[[], R]) -> R:
+        return await to_thread.run_sync(work, limiter=self._limiter)
+
+    async def _until_due(self) -> None:
+        """Wait until a batch is full or its first item old enough."""
+        await self._buffer.until(lambda: len(self._buffer) > 0)
+        age = self._batch_age if self._deadline is None else 0.0
+        with anyio.move_on_after(age) as self._pause:
+            await self._buffer.until(lambda: len(self._buffer) >= self._batch_items)
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait, but not beyond the beginning of a flush."""
+        if seconds > 0:
+            with anyio.move_on_after(seconds) as self._pause:
+                await anyio.sleep_forever()
+
+    def _wait_for(self, pause: float) -> float:
+        """Shorten a pause to what is left of our patience with a batch from memory."""
+        failing = self._line.failing_for
+        if failing is None or self._store is None or self._hand_stored or self._away:
+            return pause
+        return min(pause, max(0.0, self._patience - failing))
+
+    def _lost_patience(self) -> bool:
+        """Whether the receiver has been failing for so long that the disk is to take over."""
+        failing = self._line.failing_for
+        return self._store is not None and failing is not None and failing >= self._patience
 
     def _timeout(self) -> float:
         """Seconds for the next request: near the end, no longer than what is left."""
@@ -164,12 +295,3 @@ class Delivery(Generic[T]):
             return self._target.timeout
         left = max(self._deadline - anyio.current_time(), _SHORTEST_TIMEOUT)
         return min(self._target.timeout, left)
-
-    def _failed(self, items: int, reason: str, retry_in: float | None) -> None:
-        self._health = Health(ok=False, last_error=reason)
-        self._tell(ExportFailed(self._target.signal, items, reason, retry_in))
-
-
-def spread() -> float:
-    """Return a factor that keeps many clients of one receiver from coming back together."""
-    return random.uniform(0.5, 1.0)  # noqa: S311 - spreads load, guards nothing

@@ -12,8 +12,9 @@ from anyio import to_thread
 from opentelemetry.sdk.metrics.export import MetricsData
 
 from ..occurrences import Drop, Exported, ExportFailed, ItemsDropped, Signal, Tell
+from .batch import Batch
 from .buffer import Ledger
-from .delivery import Health
+from .circuit import Health, State
 from .encoding import count_points, encode_metrics
 from .post import Later, Outcome, Poster, Taken
 from .target import Target
@@ -107,8 +108,8 @@ class PeriodicDelivery:
         return self._account(outcome, points, left)
 
     def _send(self, metrics: MetricsData) -> Outcome:
-        body = self._target.compress(encode_metrics(metrics))
-        return self._poster.post(body, timeout=self._target.timeout)
+        batch = Batch.of(1, encode_metrics(metrics), gzip=self._target.gzip)
+        return self._poster.post(batch.body, timeout=self._target.timeout)
 
     def _account(self, outcome: Outcome, points: int, delay: float) -> float:
         if isinstance(outcome, Taken):
@@ -118,9 +119,11 @@ class PeriodicDelivery:
             self._health = Health(ok=True, last_error=self._health.last_error)
             self._tell(Exported(Signal.METRICS, points, rejected))
             return delay
+        circuit = State.CLOSED
         if isinstance(outcome, Later):
             delay = max(delay, outcome.after)
-        self._health = Health(ok=False, last_error=outcome.reason)
+            circuit = State.OPEN
+        self._health = Health(ok=False, last_error=outcome.reason, circuit=circuit)
         self._tell(ExportFailed(Signal.METRICS, points, outcome.reason, delay))
         self._drop(points, Drop.SUPERSEDED)
         return delay

@@ -1,15 +1,10 @@
 """Where a signal is sent to: URL, headers, certificates, compression, from the settings."""
 
-import gzip
-
 from msgspec import Struct
 
 from .. import __version__
 from ..config import OtlpSettings
 from ..occurrences import Signal
-
-# Level 1 halves the time of level 6 and still shrinks a batch of spans to a tenth or less.
-_GZIP_LEVEL = 1
 
 
 class Target(Struct, frozen=True):
@@ -40,10 +35,6 @@ class Target(Struct, frozen=True):
         # bytes: http.client would raise for a text value that is not Latin-1.
         headers.update({name: value.encode() for name, value in self.headers.items()})
         return headers
-
-    def compress(self, body: bytes) -> bytes:
-        """Return the body as it goes over the wire."""
-        return gzip.compress(body, _GZIP_LEVEL, mtime=0) if self.gzip else body
 
 
 def target_for(settings: OtlpSettings, signal: Signal) -> Target | None:

@@ -1,113 +1,20 @@
-from contextlib import asynccontextmanager
-
 import anyio
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stream.config import OtlpSettings
-from stream.export.backoff import Backoff
-from stream.export.buffer import Buffer
-from stream.export.delivery import Delivery, spread
-from stream.export.encoding import encode_spans
-from stream.export.records import Resource, Span, SpanKind
-from stream.export.target import target_for
-from stream.occurrences import Drop, ExportFailed, Signal
+from stream.backoff import Backoff, spread
+from stream.occurrences import Drop
+from tests.export.rig import SECONDS, Rig, drafts, names, running, sizes
 from tests.otlp import Answer, Receiver, free_port
 
 pytestmark = pytest.mark.anyio
-
-RESOURCE = Resource((("service.name", "celery"),))
-SECONDS = 20.0
-
-
-def drafts(count, *, start=1):
-    def make(n):
-        return Span(
-            resource=RESOURCE,
-            trace_id=1,
-            span_id=n,
-            parent_span_id=None,
-            flags=1,
-            trace_state="",
-            name=str(n),
-            kind=SpanKind.CONSUMER,
-            start_ns=1,
-            end_ns=2,
-            attributes=[],
-        )
-
-    return [lambda n=n: make(n) for n in range(start, start + count)]
-
-
-class Rig:
-    """A buffer and its delivery, to a receiver."""
-
-    def __init__(self, url, *, limit=1000, delay=0.001, **options):
-        values = {"batch_items": 4, "batch_age": 0.01, "timeout": SECONDS, **options}
-        configured = OtlpSettings(endpoint=url, **values)
-        self.told = []
-        self.buffer = Buffer(Signal.TRACES, limit=limit, tell=self.told.append)
-        self.delivery = Delivery(
-            self.buffer,
-            encode=encode_spans,
-            target=target_for(configured, Signal.TRACES),
-            settings=configured,
-            tell=self._tell,
-            backoff=Backoff(first=delay, most=delay, jitter=lambda: 1.0),
-        )
-        self._failed = anyio.Event()
-
-    def _tell(self, occurrence):
-        self.told.append(occurrence)
-        self._failed.set()
-        self._failed = anyio.Event()
-        assert self.buffer.statistics().balanced
-
-    @property
-    def ledger(self):
-        ledger = self.buffer.statistics()
-        assert ledger.balanced
-        return ledger
-
-    @property
-    def failures(self):
-        return [o for o in self.told if isinstance(o, ExportFailed)]
-
-    async def failure(self):
-        with anyio.fail_after(SECONDS):
-            while not self.failures:
-                await self._failed.wait()
-
-    async def empty(self):
-        with anyio.fail_after(SECONDS):
-            await self.buffer.until_empty()
-
-
-@asynccontextmanager
-async def running(rig):
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(rig.delivery.run)
-        await anyio.wait_all_tasks_blocked()
-        yield rig
-        tasks.cancel_scope.cancel()
 
 
 @pytest.fixture
 def receiver():
     with Receiver() as receiver:
         yield receiver
-
-
-def names(receiver):
-    return [span.name for span in receiver.spans()]
-
-
-def sizes(receiver):
-    return [
-        len(request.message.resource_spans[0].scope_spans[0].spans)
-        for request in receiver.requests()
-    ]
 
 
 async def test_items_arrive_in_batches_and_in_order(receiver):
