@@ -46,6 +46,17 @@ class Message(Struct, frozen=True, gc=False):
     content_encoding: str | None = None
 
 
+class Waiting(Struct, frozen=True, gc=False):
+    """What a message that waits in a queue says of the trace it belongs to, as it says it."""
+
+    uuid: str
+    retries: int | None = None
+    """The attempt it asks for; None where it does not say."""
+    traceparent: str | None = None
+    tracestate: str | None = None
+    sentry_trace: str | None = None
+
+
 class QueueDepth(Struct, frozen=True, gc=False):
     """One queue as a poll of the broker's keys found it."""
 
@@ -57,6 +68,15 @@ class QueueDepth(Struct, frozen=True, gc=False):
     grow old; None where all are empty or it cannot be read."""
     oldest_timelimit: float | None = None
     """The hard (else soft) time limit in the head message's headers, seconds."""
+    waiting: tuple[Waiting, ...] = ()
+    """The messages that were read and that say something of a trace."""
+    unacknowledged: int | None = None
+    """Of its messages, how many workers hold; None where that was not looked at in full."""
+    oldest_unacknowledged_at: float | None = None
+    """When a worker fetched the one that is held longest; None: none is known."""
+    overdue: int | None = None
+    """Of those, how many are held for most of the visibility timeout, after which they are given
+    to another worker as well; None as for ``unacknowledged``."""
 
 
 class QueueSample(Struct, frozen=True):
@@ -117,8 +137,9 @@ class TaskSent(_TaskEvent, frozen=True, gc=False, kw_only=True, tag="task-sent")
     root_id: str | None = None
     parent_id: str | None = None
     traceparent: str | None = None
-    """From the plugin, like the two below."""
+    """From the plugin, like the two below. Not validated."""
     tracestate: str | None = None
+    sentry_trace: str | None = None
 
 
 class TaskReceived(_TaskEvent, frozen=True, gc=False, kw_only=True, tag="task-received"):
@@ -130,9 +151,13 @@ class TaskReceived(_TaskEvent, frozen=True, gc=False, kw_only=True, tag="task-re
     root_id: str | None = None
     parent_id: str | None = None
     traceparent: str | None = None
+    """From the plugin, like all below. Not validated."""
     tracestate: str | None = None
+    sentry_trace: str | None = None
     routing_key: str | None = None
     exchange: str | None = None
+    redelivered: bool | None = None
+    """The broker had given the message to somebody before."""
 
 
 class TaskStarted(_TaskEvent, frozen=True, gc=False, kw_only=True, tag="task-started"):
@@ -175,6 +200,29 @@ class TaskRevoked(_TaskEvent, frozen=True, gc=False, kw_only=True, tag="task-rev
 
 class TaskCancelled(_TaskEvent, frozen=True, gc=False, kw_only=True, tag="task-cancelled"):
     """A shutdown or a lost connection killed the running task (undocumented, since 5.1)."""
+
+
+class TaskSentInFull(TaskSent, frozen=True, gc=False, kw_only=True, tag="task-sent"):
+    """`TaskSent` with the arguments: a ``repr`` of each, shortened by Celery.
+
+    Whatever somebody else's dispatcher writes there must not cost the event, hence any type.
+    """
+
+    args: object = None
+    kwargs: object = None
+
+
+class TaskReceivedInFull(TaskReceived, frozen=True, gc=False, kw_only=True, tag="task-received"):
+    """`TaskReceived` with the arguments, as in `TaskSentInFull`."""
+
+    args: object = None
+    kwargs: object = None
+
+
+class TaskSucceededInFull(TaskSucceeded, frozen=True, gc=False, kw_only=True, tag="task-succeeded"):
+    """`TaskSucceeded` with what the task returned: a ``repr``, as for the arguments."""
+
+    result: object = None
 
 
 class _WorkerEvent(_Event, frozen=True, gc=False, kw_only=True):
@@ -224,6 +272,21 @@ KnownEvent: TypeAlias = (
     | WorkerHeartbeat
     | WorkerOffline
 )
+KnownEventInFull: TypeAlias = (
+    TaskSentInFull
+    | TaskReceivedInFull
+    | TaskStarted
+    | TaskSucceededInFull
+    | TaskFailed
+    | TaskRetried
+    | TaskRejected
+    | TaskRevoked
+    | TaskCancelled
+    | WorkerOnline
+    | WorkerHeartbeat
+    | WorkerOffline
+)
+"""The same with arguments and results, which are decoded only where they are asked for."""
 Event: TypeAlias = KnownEvent | OtherEvent
 
 

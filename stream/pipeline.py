@@ -5,7 +5,7 @@ gets its turn after it.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import assert_never
 
 import anyio.lowlevel
@@ -16,7 +16,7 @@ from .core.engine import Engine
 from .events import Event, Frame, Message, QueueSample, Rejected, Subscribed, Tick
 from .occurrences import EventsDecoded, EventsRejected, Tell
 from .sinks.base import Sink
-from .wire.codec import decode
+from .wire.codec import Decoded, decode
 
 
 class Pipeline:
@@ -27,19 +27,23 @@ class Pipeline:
         sinks: told of every effect, in this order.
         channel: where frames come from.
         tell: hears what was decoded and rejected, never once an event.
+        decode: reads the events of a message; total.
     """
 
     def __init__(
-        self, engine: Engine, sinks: Sequence[Sink], *, channel: Channel, tell: Tell
+        self,
+        engine: Engine,
+        sinks: Sequence[Sink],
+        *,
+        channel: Channel,
+        tell: Tell,
+        decode: Callable[[Message], Decoded] = decode,
     ) -> None:
         self._engine = engine
         self._accepts = tuple(sink.accept for sink in sinks)
         self._channel = channel
         self._tell = tell
-        # Of the messages that arrived together and are not fed yet.
-        self._events: list[Event] = []
-        self._at = 0.0
-        self._source = ""
+        self._decode = decode
 
     async def run(self) -> None:
         """Process until the channel is closed and empty."""
@@ -49,29 +53,31 @@ class Pipeline:
 
     def process(self, frames: Sequence[Frame]) -> None:
         """Process frames now, in order. Messages that arrived together are fed together."""
+        decode, at, source = self._decode, 0.0, ""
+        events: list[Event] = []  # of the messages that arrived together and are not fed yet
         rejected: list[Rejected] = []
         for frame in frames:
             if not isinstance(frame, Message):
-                self._feed()
+                self._feed(events, at, source)
                 self._accept(self._effects_of(frame))
                 continue
-            if frame.received_at != self._at or frame.source != self._source:
-                self._feed()
-                self._at, self._source = frame.received_at, frame.source
+            if frame.received_at != at or frame.source != source:
+                self._feed(events, at, source)
+                at, source = frame.received_at, frame.source
             decoded = decode(frame)
-            self._events += decoded.events
-            rejected += decoded.rejected
-        self._feed()
+            events += decoded.events
+            if decoded.rejected:
+                rejected += decoded.rejected
+        self._feed(events, at, source)
         for reason, count in Counter(each.reason for each in rejected).items():
             self._tell(EventsRejected(reason, count))
 
-    def _feed(self) -> None:
-        """Feed the events of the messages that arrived together."""
-        if not self._events:
-            return
-        self._accept(self._engine.feed(self._events, self._at, self._source))
-        self._tell(EventsDecoded(len(self._events)))
-        self._events.clear()
+    def _feed(self, events: list[Event], at: float, source: str) -> None:
+        """Feed the events of the messages that arrived together, and empty their list."""
+        if events:
+            self._accept(self._engine.feed(events, at, source))
+            self._tell(EventsDecoded(len(events)))
+            events.clear()
 
     def _effects_of(self, frame: QueueSample | Tick | Subscribed) -> Sequence[Effect]:
         match frame:

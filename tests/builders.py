@@ -9,12 +9,15 @@ from stream.events import (
     TaskCancelled,
     TaskFailed,
     TaskReceived,
+    TaskReceivedInFull,
     TaskRejected,
     TaskRetried,
     TaskRevoked,
     TaskSent,
+    TaskSentInFull,
     TaskStarted,
     TaskSucceeded,
+    TaskSucceededInFull,
     Transport,
     WorkerHeartbeat,
     WorkerOffline,
@@ -23,6 +26,8 @@ from stream.events import (
 
 T0 = 1_795_400_000.0
 """An instant for tests to count from."""
+ARGUMENTS = {"args", "kwargs"}
+"""Fields with which a builder makes the kind of event that has them."""
 
 
 class Process:
@@ -51,17 +56,20 @@ class Process:
 
     def sent(self, uuid="u", at=0.0, *, name="app.task", queue="celery", retries=0, **fields):
         fields = {"name": name, "queue": queue, "retries": retries, "root_id": uuid, **fields}
-        return self._make(TaskSent, at, uuid=uuid, **fields)
+        kind = TaskSentInFull if ARGUMENTS & fields.keys() else TaskSent
+        return self._make(kind, at, uuid=uuid, **fields)
 
     def received(self, uuid="u", at=0.0, *, name="app.task", retries=0, **fields):
         fields = {"name": name, "retries": retries, "root_id": uuid, **fields}
-        return self._make(TaskReceived, at, uuid=uuid, **fields)
+        kind = TaskReceivedInFull if ARGUMENTS & fields.keys() else TaskReceived
+        return self._make(kind, at, uuid=uuid, **fields)
 
     def started(self, uuid="u", at=0.0):
         return self._make(TaskStarted, at, uuid=uuid)
 
-    def succeeded(self, uuid="u", at=0.0, *, runtime=None):
-        return self._make(TaskSucceeded, at, uuid=uuid, runtime=runtime)
+    def succeeded(self, uuid="u", at=0.0, *, runtime=None, **fields):
+        kind = TaskSucceededInFull if fields else TaskSucceeded
+        return self._make(kind, at, uuid=uuid, runtime=runtime, **fields)
 
     def failed(self, uuid="u", at=0.0, *, exception="ValueError('no')", traceback=None):
         return self._make(TaskFailed, at, uuid=uuid, exception=exception, traceback=traceback)

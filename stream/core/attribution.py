@@ -14,6 +14,7 @@ from ..events import (
     TaskRetried,
     TaskRevoked,
     TaskSucceeded,
+    TaskSucceededInFull,
 )
 from .states import State
 from .task import Delivery
@@ -67,6 +68,7 @@ def begins_before(event: TaskReceived, delivery: Delivery) -> bool:
 
 _ENDS: Final = {
     TaskSucceeded: State.SUCCESS,
+    TaskSucceededInFull: State.SUCCESS,
     TaskFailed: State.FAILURE,
     TaskRetried: State.RETRY,
     TaskCancelled: State.CANCELLED,

@@ -12,6 +12,14 @@ from msgspec import Struct
 from .kinds import Kind
 from .record import TaskRecord, WorkerRecord
 from .states import Phase, State, WorkerState
+from .trace import Trace
+
+
+class Arguments(Struct, frozen=True, gc=False):
+    """What a task was called with, as its events tell (a ``repr``, shortened by Celery)."""
+
+    positional: str | None
+    named: str | None
 
 
 class Sent(Struct, frozen=True, gc=False):
@@ -25,8 +33,10 @@ class Sent(Struct, frozen=True, gc=False):
     parent_id: str | None
     parent_attempt: tuple[int, int]
     """Retries and ordinal of the parent's delivery that sent it; (0, 0) where not known."""
-    traceparent: str | None
-    tracestate: str | None
+    trace: Trace | None
+    """None: no one else's is known, it is derived from the ids."""
+    ordinal: int = 0
+    """0 for the first message of this attempt; a task that replaces itself sends another one."""
 
 
 class Received(Struct, frozen=True, gc=False):
@@ -47,6 +57,42 @@ class Started(Struct, frozen=True, gc=False):
     """From received, or its ETA if later, to started."""
     eta_delay: float | None = None
     """How long it was to wait for its ETA, from sent (else received) on; None without an ETA."""
+
+
+class WaitedLong(Struct, frozen=True, gc=False):
+    """An attempt began after a wait above the engine's threshold; told only where there is one."""
+
+    uuid: str
+    kind: Kind
+    retries: int
+    ordinal: int
+    hostname: str | None
+    root_id: str | None
+    parent_id: str | None
+    parent_attempt: tuple[int, int]
+    """As in `Sent`."""
+    sent_at: float | None
+    since: float
+    """From when it could have been run: sent, or its ETA if later."""
+    started_at: float
+    trace: Trace | None
+    sent_ordinal: int = 0
+    """Which `Sent` of its attempt the message is."""
+
+
+class AttemptBegan(Struct, frozen=True, gc=False):
+    """A delivery began to run, in full; told only where that is asked for, beside `Started`."""
+
+    uuid: str
+    kind: Kind
+    retries: int
+    ordinal: int
+    hostname: str | None
+    root_id: str | None
+    trace: Trace | None
+    wait: float | None
+    started_at: float
+    arguments: Arguments | None
 
 
 class AttemptEnded(Struct, frozen=True, gc=False):
@@ -79,8 +125,14 @@ class AttemptEnded(Struct, frozen=True, gc=False):
     traceback: str | None
     reason: str | None
     """For REVOKED ``revoked|expired|terminated``, for REJECTED and REQUEUED ``requeue|drop``, …"""
-    traceparent: str | None
-    tracestate: str | None
+    trace: Trace | None
+    redelivered: bool = False
+    """True where the same attempt was received before, or the broker said so."""
+    arguments: Arguments | None = None
+    """Like ``result``, only where they are asked for."""
+    result: str | None = None
+    sent_ordinal: int = 0
+    """Which `Sent` of its attempt the message is: a redelivery's is that of the first delivery."""
 
 
 class TaskFinished(Struct, frozen=True, gc=False):
@@ -116,12 +168,21 @@ class WorkerForgotten(Struct, frozen=True, gc=False):
 
 
 class TaskRevised(Struct, frozen=True, gc=False):
-    """Another end than the one already told came to light."""
+    """Another end than the one already told came to light.
+
+    What names a delivery is of the one that decides now; ``at`` is when that became known.
+    """
 
     uuid: str
     kind: Kind
     was: State
     state: State
+    retries: int
+    ordinal: int
+    hostname: str | None
+    root_id: str | None
+    trace: Trace | None
+    at: float
 
 
 class StuckReason(StrEnum):
@@ -149,7 +210,7 @@ class StuckBegan(Struct, frozen=True, gc=False):
     ordinal: int
     hostname: str | None
     root_id: str | None
-    traceparent: str | None
+    trace: Trace | None
     at: float
 
 
@@ -164,7 +225,7 @@ class StuckEnded(Struct, frozen=True, gc=False):
     ordinal: int
     hostname: str | None
     root_id: str | None
-    traceparent: str | None
+    trace: Trace | None
     at: float
 
 
@@ -260,6 +321,8 @@ Effect: TypeAlias = (
     Sent
     | Received
     | Started
+    | WaitedLong
+    | AttemptBegan
     | AttemptEnded
     | TaskFinished
     | TaskRevised

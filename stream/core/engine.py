@@ -5,7 +5,7 @@ time alone (lost workers, stuck tasks, what is forgotten) happens only when a ti
 same input in the same order gives the same effects, whatever the batch boundaries.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from msgspec import Struct, structs
@@ -19,12 +19,15 @@ from ..events import (
     TaskCancelled,
     TaskFailed,
     TaskReceived,
+    TaskReceivedInFull,
     TaskRejected,
     TaskRetried,
     TaskRevoked,
     TaskSent,
+    TaskSentInFull,
     TaskStarted,
     TaskSucceeded,
+    TaskSucceededInFull,
     WorkerHeartbeat,
     WorkerOffline,
     WorkerOnline,
@@ -36,10 +39,12 @@ from .limits import History, PhaseLimits
 from .progress import Progress
 from .queues import QueueTable
 from .record import WorkerRecord, record_of
-from .snapshot import EngineState, Numbers, seal, task_of, unseal
+from .snapshot import EngineState, Numbers, seal, task_of, traces_of, unseal
 from .states import State
+from .straight import Straight
 from .stuck import StuckWatch
 from .tables import LATER, SLOT_OF, STUCK, UNSURE, TaskTable
+from .traces import UNTRACED, Traces
 from .view import TaskGauge, View
 from .workers import Workers
 
@@ -57,6 +62,8 @@ class Limits(Struct, frozen=True):
     kinds: int = 2_000
     lanes: int = 20_000
     queues: int = 1_000
+    traces: int = 10_000
+    """Of messages seen in the broker before any event, and of trees that were forgotten; 5 MB."""
 
 
 class Engine:
@@ -68,6 +75,9 @@ class Engine:
         stuck: limits of the phases.
         stuck_rules: limits of their own for some task names.
         records: tell the whole record of each task and worker when it is forgotten.
+        long_wait: seconds of waiting from which `WaitedLong` is told; None: never.
+        beginnings: tell `AttemptBegan` of each attempt.
+        straight: take what is as usual the short way, which changes no effect; the tests compare.
     """
 
     def __init__(
@@ -78,6 +88,9 @@ class Engine:
         stuck: StuckLimits | None = None,
         stuck_rules: tuple[StuckRule, ...] = (),
         records: bool = False,
+        long_wait: float | None = None,
+        beginnings: bool = False,
+        straight: bool = True,
     ) -> None:
         limits = limits or Limits()
         self.graces = graces or Graces()
@@ -97,14 +110,20 @@ class Engine:
         )
         self._limits = PhaseLimits(stuck, stuck_rules)
         self._kinds = Kinds(limits.kinds)
-        self._progress = Progress(self._tasks, self._kinds, emit, ran=self._limits.learn)
+        self._traces = Traces(self._tasks.by_uuid, limit=limits.traces)
+        self._progress = Progress(
+            self._tasks, self._kinds, traces=self._traces, emit=emit, ran=self._limits.learn
+        )
         self._lifecycle = Lifecycle(
             self._tasks,
             self._kinds,
             self._progress,
+            traces=self._traces,
             emit=emit,
             consumed=self._queues.consume,
             heard_queue=self._queues.hear_of,
+            long_wait=float("inf") if long_wait is None else long_wait,
+            beginnings=beginnings,
         )
         self._workers = Workers(
             self._tasks,
@@ -114,13 +133,18 @@ class Engine:
             limit=limits.lanes,
             records=records,
         )
-        self._stuck = StuckWatch(self._tasks, self._queues, self._limits, emit)
+        self._stuck = StuckWatch(
+            self._tasks, self._queues, self._limits, traces=self._traces, emit=emit
+        )
         # The handlers take the class they are filed under, which a mapping's type cannot say.
-        self._handlers: Mapping[type[Event], Callable[[Any, Any, float], None]] = {
+        self._handlers: dict[type[Event], Callable[[Any, Any, float], None]] = {
             TaskSent: self._lifecycle.sent,
+            TaskSentInFull: self._lifecycle.sent_in_full,
             TaskReceived: self._lifecycle.received,
+            TaskReceivedInFull: self._lifecycle.received_in_full,
             TaskStarted: self._lifecycle.started,
             TaskSucceeded: self._lifecycle.ended,
+            TaskSucceededInFull: self._lifecycle.ended,
             TaskFailed: self._lifecycle.ended,
             TaskRetried: self._lifecycle.ended,
             TaskRejected: self._lifecycle.ended,
@@ -130,6 +154,24 @@ class Engine:
             WorkerHeartbeat: self._workers.beat,
             WorkerOffline: self._workers.offline,
         }
+        if straight:
+            usual = Straight(
+                self._tasks,
+                self._kinds,
+                queues=self._queues,
+                traces=self._traces,
+                general=self._lifecycle,
+                emit=emit,
+                ran=self._limits.learn,
+                long_wait=float("inf") if long_wait is None else long_wait,
+                beginnings=beginnings,
+            )
+            self._handlers |= {
+                TaskSent: usual.sent,
+                TaskReceived: usual.received,
+                TaskStarted: usual.started,
+                TaskSucceeded: usual.succeeded,
+            }
 
     # -- input ---------------------------------------------------------------------------------
 
@@ -146,7 +188,10 @@ class Engine:
             if handler is not None:
                 key = (event.hostname, event.pid)
                 lane = lanes.get(key) or new_lane(key)
-                lane.hear(event.timestamp, now)
+                lane.heard_at = now
+                # What `Lane.hear` looks for, without a call: nearly always there is nothing.
+                if now - event.timestamp < lane.low or now >= lane.window_ends_at:
+                    lane.hear(event.timestamp, now)
                 handler(event, lane, now)
         self._last_event_at = now
         self._queues.broker(source).last_frame_at = now
@@ -164,6 +209,8 @@ class Engine:
             self._workers.give_up_sent(name, since, now)
         for queue in sample.queues:
             self._learn_time_limit(queue)
+            for message in queue.waiting:
+                self._traces.peek(message)
         return effects
 
     def _learn_time_limit(self, queue: QueueDepth) -> None:
@@ -195,6 +242,8 @@ class Engine:
         for task in self._tasks.forget(now - self.graces.remembered):
             if self._records:
                 self._emit(TaskForgotten(task.first_seen, record_of(task)))
+            if task.trace is not UNTRACED:
+                self._traces.forget(task)
         if now - self._pruned_at >= _PRUNE_INTERVAL:
             self._pruned_at = now
             self._tasks.prune()
@@ -233,6 +282,7 @@ class Engine:
                 lanes_known=lanes_known,
                 newest=newest,
                 ghosts_looked_for_at=self._workers.ghosts_looked_for_at,
+                traces=numbers.traces,
                 tasks=rows,
                 tables=tables,
                 returned=self._progress.returned,
@@ -250,6 +300,8 @@ class Engine:
                 queue_names=list(self._queues.names),
                 consumed=self._queues.consumed,
                 queues_overflowed=self._queues.overflowed,
+                peeked=self._traces.peeked,
+                roots=self._traces.roots,
             )
         )
 
@@ -264,13 +316,14 @@ class Engine:
         self._last_event_at = state.last_event_at
         kinds = self._kinds.restore(state.kinds)
         self._kinds.overflowed = state.kinds_overflowed
-        lanes = state.lanes
-        tasks = [task_of(row, kinds, lanes) for row in state.tasks]
+        lanes, traces = state.lanes, traces_of(state)
+        tasks = [task_of(row, kinds, lanes=lanes, traces=traces) for row in state.tasks]
         self._workers.restore(
             lanes[: state.lanes_known], [lanes[number] for number in state.newest]
         )
         self._workers.ghosts_looked_for_at = state.ghosts_looked_for_at
         self._tasks.restore(state.tables, tasks, kinds)
+        self._traces.restore(self._tasks.by_uuid, state.peeked, state.roots)
         self._progress.returned = state.returned
         lifecycle = self._lifecycle
         lifecycle.unrouted = {tasks[each].uuid: tasks[each] for each in state.unrouted}
@@ -313,6 +366,8 @@ class Engine:
                 ("kinds", self._kinds.overflowed),
                 ("processes", self._workers.dropped),
                 ("queues", self._queues.overflowed),
+                ("peeked", self._traces.peeked_dropped),
+                ("roots", self._traces.roots_dropped),
             ),
         )
 

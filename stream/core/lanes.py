@@ -15,6 +15,9 @@ from .states import WorkerState
 SKEW_WINDOW: Final = 60.0
 """Seconds over which the quickest arrival is sought: some heartbeats of any pool, and short enough
 to follow a clock that is being slewed."""
+TRANSIT: Final = 0.05
+"""Seconds that an event may be on its way: so small a delay is no sign of a clock that is behind,
+and correcting it would put our spans beside those that the processes send themselves."""
 IDLE_BEATS: Final = 2
 """Heartbeats without work after which what we think is running there has ended unseen: one may
 overtake the buffered end, two cannot."""
@@ -42,7 +45,8 @@ class Lane(Struct, eq=False, gc=False):
     low_before: float = float("inf")
     window_ends_at: float = 0.0
     offset: float = float("inf")
-    """Seconds to add to its timestamps to have them on our clock: the smaller of the two lows."""
+    """Seconds to add to its timestamps to have them on our clock: the smaller of the two lows, or
+    nothing where that may be the time that its events take to come."""
 
     # Only of workers:
     state: WorkerState | None = None
@@ -101,10 +105,14 @@ class Lane(Struct, eq=False, gc=False):
         if now >= self.window_ends_at:
             self.low_before, self.low = self.low, delay
             self.window_ends_at = now + SKEW_WINDOW
-            self.offset = min(delay, self.low_before)
+            self._correct()
         elif delay < self.low:
             self.low = delay
-            self.offset = min(delay, self.low_before)
+            self._correct()
+
+    def _correct(self) -> None:
+        quickest = min(self.low, self.low_before)
+        self.offset = 0.0 if 0.0 <= quickest <= TRANSIT else quickest
 
     def count_start(self, clock: int) -> None:
         """Take note of a ``task-started``."""

@@ -11,12 +11,16 @@ from typing import Final
 from ..events import (
     TaskFailed,
     TaskReceived,
+    TaskReceivedInFull,
     TaskRetried,
     TaskSent,
+    TaskSentInFull,
     TaskStarted,
     TaskSucceeded,
+    TaskSucceededInFull,
 )
 from .attribution import EndEvent, begins_before, end_of, epoch, same, to_end
+from .beginnings import attempt_began, waited_long
 from .effects import (
     Advice,
     Advised,
@@ -30,10 +34,12 @@ from .effects import (
 from .failure import cause_of, error_type
 from .kinds import Kind, Kinds
 from .lanes import Lane
-from .progress import Progress
+from .progress import Progress, again
 from .states import State
 from .tables import TaskTable
 from .task import ENDS, FIRST_ATTEMPT, OPEN, Delivery, Task
+from .texts import arguments_of, result_of
+from .traces import Traces
 
 _SILENT_PRODUCERS: Final = 20
 """Tasks received and never told to be sent, without one that was, before advice is given."""
@@ -49,9 +55,12 @@ class Lifecycle:
         tasks: the tables.
         kinds: the interned (name, queue) pairs.
         progress: keeps the tasks' states in line.
+        traces: which trace each task belongs to.
         emit: takes each effect.
         consumed: told the queue of each message that a worker took, where it is known.
         heard_queue: told each queue name.
+        long_wait: seconds of waiting from which `WaitedLong` is told.
+        beginnings: tell `AttemptBegan`.
     """
 
     def __init__(
@@ -60,14 +69,20 @@ class Lifecycle:
         kinds: Kinds,
         progress: Progress,
         *,
+        traces: Traces,
         emit: Callable[[Effect], None],
         consumed: Callable[[str], None],
         heard_queue: Callable[[str], None],
+        long_wait: float,
+        beginnings: bool,
     ) -> None:
         self._tasks = tasks
         self._kinds = kinds
         self._progress = progress
+        self._traces = traces
         self._emit = emit
+        self._long_wait = long_wait
+        self._beginnings = beginnings
         self._consumed = consumed
         self._heard_queue = heard_queue
         # Received before they were sent, as far as we saw: nearly always the producer's event is a
@@ -86,13 +101,16 @@ class Lifecycle:
         task = self._tasks.by_uuid.get(event.uuid)
         if task is None:
             delivery = Delivery(event.retries or 0)
-            self._fill_sent(delivery, event, lane)
             kind = self._kinds.get(event.name, event.queue)
-            task = self._task(event, kind, delivery)
+            task = self.task_of(event, kind, delivery)
+            self._fill_sent(task, delivery, event, lane)
             self.anything_sent = True
             self._progress.enter(task, delivery, now)
-        elif not self._add_sent(task, event, lane, now):
-            return
+        else:
+            added = self._add_sent(task, event, lane, now)
+            if added is None:
+                return
+            delivery = added
         self._emit(
             Sent(
                 event.uuid,
@@ -102,13 +120,13 @@ class Lifecycle:
                 task.root_id,
                 task.parent_id,
                 task.parent_attempt or FIRST_ATTEMPT,
-                event.traceparent,
-                event.tracestate,
+                self._traces.of(task, delivery),
+                delivery.ordinal,
             )
         )
 
-    def _task(self, event: TaskSent | TaskReceived, kind: Kind, delivery: Delivery) -> Task:
-        """A task that was not known, as the child of the attempt of its parent that runs now."""
+    def task_of(self, event: TaskSent | TaskReceived, kind: Kind, delivery: Delivery) -> Task:
+        """Make a task that was not known, a child of the attempt of its parent that runs now."""
         uuid, root_id, parent_id = event.uuid, event.root_id, event.parent_id
         task = Task(uuid, kind, uuid if root_id == uuid else root_id, parent_id, delivery)
         if parent_id is not None and parent_id != uuid:
@@ -117,33 +135,33 @@ class Lifecycle:
                 task.parent_attempt = (parent.last.retries, parent.last.ordinal)
         return task
 
-    def _add_sent(self, task: Task, event: TaskSent, lane: Lane, now: float) -> bool:
-        """Note that a known task was sent, perhaps again; False for a duplicate."""
+    def _add_sent(self, task: Task, event: TaskSent, lane: Lane, now: float) -> Delivery | None:
+        """Note that a known task was sent, perhaps again; None for a duplicate."""
         retries = event.retries or 0
         attempt = task.of_attempt(retries)
         for each in attempt:
             # By its time: children that share their parent's dispatcher repeat its clocks.
             if each.sender is lane and each.sent_at == event.timestamp:
                 self._duplicate(lane)
-                return False
+                return None
         delivery = next((each for each in attempt if each.sent_at is None), None)
         if delivery is None:
             delivery = Delivery(retries, len(attempt))
             self._progress.add(task, delivery)
-        self._fill_sent(delivery, event, lane)
+        self._fill_sent(task, delivery, event, lane)
         self._progress.learn(task, event, queue=event.queue)
         self._progress.update(task, now)
         if self.unrouted.pop(task.uuid, None) or self.unrouted_before.pop(task.uuid, None):
-            self._tell_received(task, redelivered=False)
-        return True
+            self._tell_received(task, task.first)
+        return delivery
 
-    def _fill_sent(self, delivery: Delivery, event: TaskSent, lane: Lane) -> None:
+    def _fill_sent(self, task: Task, delivery: Delivery, event: TaskSent, lane: Lane) -> None:
         delivery.sender = lane
         delivery.sent_at = event.timestamp
         if event.eta is not None:
             delivery.eta = epoch(event.eta)
-        if event.traceparent is not None:
-            delivery.trace = (event.traceparent, event.tracestate)
+        if event.traceparent is not None or event.sentry_trace is not None:
+            self._traces.hear(task, delivery, event)
 
     # -- received ------------------------------------------------------------------------------
 
@@ -153,9 +171,10 @@ class Lifecycle:
         retries = event.retries or 0
         if task is None:
             delivery = Delivery(retries, state=State.RECEIVED)
-            self._fill_received(delivery, event, lane)
             kind = self._kinds.get(event.name, None)
-            task = self._task(event, kind, delivery)
+            task = self.task_of(event, kind, delivery)
+            self._traces.foresee(task)
+            self._fill_received(task, delivery, event, lane)
             self._progress.enter(task, delivery, now)
             self.unrouted[task.uuid] = task
             return
@@ -169,20 +188,20 @@ class Lifecycle:
             delivery = found
         if delivery.state is State.SENT:
             delivery.state = State.RECEIVED
-        self._fill_received(delivery, event, lane)
+        self._fill_received(task, delivery, event, lane)
         self._progress.learn(task, event, queue=None)
-        self._tell_received(task, redelivered=delivery.ordinal > 0)
+        self._tell_received(task, delivery)
         self._progress.update(task, now)
 
-    def _tell_received(self, task: Task, *, redelivered: bool) -> None:
+    def _tell_received(self, task: Task, delivery: Delivery) -> None:
         if task.kind.queue is not None:
             self._consumed(task.kind.queue)
-        self._emit(Received(task.kind, redelivered))
+        self._emit(Received(task.kind, delivery.ordinal > 0 or delivery.redelivered))
 
     def tell_unrouted(self, now: float) -> None:
         """Tell what was received without a queue becoming known since the tick before last."""
         for task in self.unrouted_before.values():
-            self._tell_received(task, redelivered=False)
+            self._tell_received(task, task.first)
         before = self.never_sent
         self.never_sent += len(self.unrouted_before)
         if before < _SILENT_PRODUCERS <= self.never_sent and not self.anything_sent:
@@ -207,25 +226,31 @@ class Lifecycle:
             if each.lane is None:
                 self._replace(task, each, event)
                 return each
-        delivery = Delivery(retries, len(attempt))
-        if attempt:  # the broker gave the same message again: it was sent once
-            first = attempt[0]
+        if not attempt:
+            delivery = Delivery(retries)
+        else:  # the broker gave the same message again: it was sent once
+            first, delivery = attempt[0], again(task, retries)
             delivery.sender, delivery.sent_at = first.sender, first.sent_at
             delivery.eta = first.eta
             if event.name is not None and event.name != task.kind.name:
+                delivery.trace = delivery.arguments = None  # no, it is another one
                 self._replace(task, delivery, event)
         self._progress.add(task, delivery)
         return delivery
 
-    def _fill_received(self, delivery: Delivery, event: TaskReceived, lane: Lane) -> None:
+    def _fill_received(
+        self, task: Task, delivery: Delivery, event: TaskReceived, lane: Lane
+    ) -> None:
         delivery.lane = lane
         lane.holds_work = True
         delivery.received_at = event.timestamp
         delivery.received_clock = event.clock
         if event.eta is not None:
             delivery.eta = epoch(event.eta)
-        if event.traceparent is not None:
-            delivery.trace = (event.traceparent, event.tracestate)
+        if event.traceparent is not None or event.sentry_trace is not None:
+            self._traces.hear(task, delivery, event)
+        if event.redelivered:
+            delivery.redelivered = True
 
     def _replace(self, task: Task, by: Delivery, event: TaskReceived) -> None:
         """``self.replace``: the same uuid was sent anew while it ran; that run has no end event."""
@@ -236,6 +261,27 @@ class Lifecycle:
                     ended_at = max(ended_at, by.sent_at + by.sender.offset - each.lane.offset)
                 each.ended_at = ended_at
                 self._progress.end(task, each, State.REPLACED, inferred=True)
+
+    # -- in full -------------------------------------------------------------------------------
+
+    def sent_in_full(self, event: TaskSentInFull, lane: Lane, now: float) -> None:
+        """A message with the task was published, and these are its arguments."""
+        self.sent(event, lane, now)
+        self._keep_arguments(event, lane)
+
+    def received_in_full(self, event: TaskReceivedInFull, lane: Lane, now: float) -> None:
+        """A worker took a message, and these are its arguments."""
+        self.received(event, lane, now)
+        self._keep_arguments(event, lane)
+
+    def _keep_arguments(self, event: TaskSentInFull | TaskReceivedInFull, lane: Lane) -> None:
+        # Found again, so that events without arguments, the usual ones, cost nothing more.
+        task = self._tasks.by_uuid.get(event.uuid)
+        for each in task.of_attempt(event.retries or 0) if task is not None else ():
+            if (each.sender is lane and each.sent_at == event.timestamp) or (
+                each.lane is lane and each.received_at == event.timestamp
+            ):
+                each.arguments = arguments_of(event) or each.arguments
 
     # -- started -------------------------------------------------------------------------------
 
@@ -264,14 +310,13 @@ class Lifecycle:
         if delivery.state in OPEN:
             delivery.state = State.STARTED
             lane.running[task.uuid] = lane.running.get(task.uuid, 0) + 1
-        self._emit(
-            Started(
-                task.kind,
-                self._progress.clamped(delivery.wait),
-                self._progress.clamped(delivery.prefetch),
-                delivery.eta_delay,
-            )
-        )
+        wait = self._progress.clamped(delivery.wait)
+        prefetch = self._progress.clamped(delivery.prefetch)
+        self._emit(Started(task.kind, wait, prefetch, delivery.eta_delay))
+        if wait is not None and wait > self._long_wait:
+            self._emit(waited_long(task, delivery, wait, trace=self._traces.of(task, delivery)))
+        if self._beginnings:
+            self._emit(attempt_began(task, delivery, wait, trace=self._traces.of(task, delivery)))
         self._progress.update(task, now)
 
     def _delivery_to_start(self, task: Task, event: TaskStarted, lane: Lane) -> Delivery | None:
@@ -305,7 +350,7 @@ class Lifecycle:
         if last.lane is None:
             last.lane = lane
             return last
-        delivery = Delivery(last.retries, len(task.of_attempt(last.retries)), lane=lane)
+        delivery = again(task, last.retries, lane)
         self._progress.add(task, delivery)
         return delivery
 
@@ -331,9 +376,10 @@ class Lifecycle:
         delivery.ended_at = event.timestamp
         delivery.ended_clock = event.clock
         state, reason = end_of(event)
-        if type(event) is TaskSucceeded:
+        if isinstance(event, TaskSucceeded):
+            result = result_of(event) if type(event) is TaskSucceededInFull else None
             delivery.run = event.runtime
-            self._progress.end(task, delivery, state)
+            self._progress.end(task, delivery, state, result=result)
         else:
             self._end_oddly(task, delivery, event, state=state, reason=reason)
         self._progress.update(task, now, reason=reason)

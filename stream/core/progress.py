@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from ..events import TaskReceived, TaskSent
-from .effects import AttemptEnded, Effect, Odd, Oddity, TaskFinished, TaskRevised
+from .effects import Arguments, AttemptEnded, Effect, Odd, Oddity, TaskFinished, TaskRevised
 from .kinds import Kind, Kinds
 from .lanes import Lane
 from .states import State
 from .stuck import stuck_ended
 from .tables import LATER, SLOT_OF, STARTED, STUCK, UNSURE, TaskTable
 from .task import ENDED, FIRST_ATTEMPT, GIVEN_UP, OPEN, Delivery, Task, outcome, waiting_state
+from .traces import UNTRACED, Traces
 
 MAX_DELIVERIES: Final = 64
 """Of one task; beyond it the oldest ended one is dropped (``chord_unlock`` retries for hours)."""
@@ -24,7 +25,6 @@ _CLAMPED: Final = Odd(Oddity.SKEW_CLAMPED)
 
 Failure = tuple[str | None, str | None, str | None]
 """Class, exception and traceback."""
-NO_TRACE: Final = (None, None)
 NO_FAILURE: Final[Failure] = (None, None, None)
 
 
@@ -34,6 +34,7 @@ class Progress:
     Args:
         tasks: the tables.
         kinds: the interned (name, queue) pairs.
+        traces: which trace each task belongs to.
         emit: takes each effect.
         ran: told how long each run took that succeeded.
     """
@@ -42,13 +43,15 @@ class Progress:
         self,
         tasks: TaskTable,
         kinds: Kinds,
-        emit: Callable[[Effect], None],
         *,
+        traces: Traces,
+        emit: Callable[[Effect], None],
         ran: Callable[[Kind, float], None],
     ) -> None:
         self._tasks = tasks
         self._ran = ran
         self._kinds = kinds
+        self._traces = traces
         self._emit = emit
         self.returned: dict[str, float] = {}
         """Tasks whose message went back to the broker, and when: in that order."""
@@ -62,12 +65,13 @@ class Progress:
         inferred: bool = False,
         reason: str | None = None,
         failure: Failure = NO_FAILURE,
+        result: str | None = None,
     ) -> None:
         """Close a delivery and tell it, once: a real end after an inferred one is only noted."""
         lane = delivery.lane
         told = delivery.inferred
         if delivery.state is State.STARTED and lane is not None:
-            _stop_running(lane, task.uuid)
+            stop_running(lane, task.uuid)
         delivery.state, delivery.inferred = state, inferred
         if told:
             return
@@ -84,7 +88,7 @@ class Progress:
             delivery.run = self._clamp(delivery.ended_at - delivery.started_at)
         if state is State.SUCCESS and delivery.run is not None:
             self._ran(task.kind, delivery.run)
-        wait = delivery.wait
+        wait, trace, arguments = delivery.wait, delivery.trace, delivery.arguments
         self._emit(
             AttemptEnded(
                 task.uuid,
@@ -106,7 +110,11 @@ class Progress:
                 delivery.run,
                 *failure,
                 reason,
-                *(delivery.trace or NO_TRACE),
+                None if trace is UNTRACED else trace or self._traces.of(task, delivery),
+                delivery.ordinal > 0 or delivery.redelivered,
+                None if arguments is None else Arguments(*arguments),
+                result,
+                task.sent_ordinal(delivery),
             )
         )
 
@@ -136,7 +144,7 @@ class Progress:
         if ended.state is State.RETRY:
             delivery = Delivery(ended.retries + 1)
         else:
-            delivery = Delivery(ended.retries, len(task.of_attempt(ended.retries)))
+            delivery = again(task, ended.retries)
         self.add(task, delivery)
         return delivery
 
@@ -168,6 +176,8 @@ class Progress:
         if delivery.eta is not None and delivery.eta > now:
             slot += LATER
             task.since = delivery.eta
+        if self._traces.peeked:
+            self._traces.claim(task, delivery)
         self._tasks.enter(task, slot)
         if slot >= LATER:
             self._tasks.wait_until(task, task.since)
@@ -177,6 +187,8 @@ class Progress:
 
     def add(self, task: Task, delivery: Delivery) -> None:
         """Give a task another delivery."""
+        if self._traces.peeked:
+            self._traces.claim(task, delivery)
         task.add(delivery)
         past = task.past
         if past is not None and len(past) > MAX_DELIVERIES:
@@ -223,7 +235,7 @@ class Progress:
             if slot >= LATER and band == LATER and since == task.since:
                 return
         if band == STUCK:
-            self._emit(stuck_ended(task, now))
+            self._emit(stuck_ended(task, self._traces.of(task, last), now))
         task.state = state
         task.since = since
         self._tasks.move(task, slot, task.kind)
@@ -240,10 +252,10 @@ class Progress:
         if task.finished:
             if state is not was:
                 task.state = state
-                self._emit(TaskRevised(task.uuid, task.kind, was, state))
+                self._emit(self._revised(task, decided, was=was, now=now))
             return
         if STUCK <= task.slot < UNSURE:
-            self._emit(stuck_ended(task, now))
+            self._emit(stuck_ended(task, self._traces.of(task, task.last), now))
         task.state = state
         self._tasks.finish(task, now)
         ended = decided.ended
@@ -261,6 +273,20 @@ class Progress:
                 None if state in GIVEN_UP else self._total(task, ended),
                 now if ended is None else ended,
             )
+        )
+
+    def _revised(self, task: Task, decided: Delivery, *, was: State, now: float) -> TaskRevised:
+        return TaskRevised(
+            task.uuid,
+            task.kind,
+            was,
+            decided.state,
+            decided.retries,
+            decided.ordinal,
+            None if decided.lane is None else decided.lane.hostname,
+            task.root_id,
+            self._traces.of(task, decided),
+            now,
         )
 
     # -- latencies -----------------------------------------------------------------------------
@@ -282,7 +308,15 @@ class Progress:
         return 0.0
 
 
-def _stop_running(lane: Lane, uuid: str) -> None:
+def again(task: Task, retries: int, lane: Lane | None = None) -> Delivery:
+    """Make a further delivery of the message of an attempt that had one."""
+    attempt = task.of_attempt(retries)
+    first = attempt[0]
+    return Delivery(retries, len(attempt), lane=lane, trace=first.trace, arguments=first.arguments)
+
+
+def stop_running(lane: Lane, uuid: str) -> None:
+    """One delivery of a task does not run on its worker any more."""
     left = lane.running.get(uuid, 0) - 1
     if left > 0:
         lane.running[uuid] = left

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from ..events import QueueDepth, QueueSample
 from .effects import Effect, QueueMoved, QueueStalled
@@ -116,13 +116,13 @@ class QueueTable:
             if len(self._queues) >= self._limit:
                 self.overflowed += 1
                 return
-            queue = QueueState(depth, at, at, window_began_at=at)
+            queue = QueueState(_without_messages(depth), at, at, window_began_at=at)
             queue.consumed = queue.consumed_before = self.consumed.get(depth.name, 0)
             self._queues[source, depth.name] = queue
         if self._has_moved(queue, depth):
             queue.moved_at = at
         queue.consumed = self.consumed.get(depth.name, 0)
-        queue.depth, queue.seen_at = depth, at
+        queue.depth, queue.seen_at = _without_messages(depth), at
         queue.oldest_at = sent_at(depth.oldest) if depth.oldest is not None else None
         if any(depth.ready.values()):
             queue.empty_since = None
@@ -236,3 +236,8 @@ class QueueTable:
             )
             for source, broker in sorted(self.brokers.items())
         )
+
+
+def _without_messages(depth: QueueDepth) -> QueueDepth:
+    """Return what is kept until the next poll, and in snapshots."""
+    return structs.replace(depth, waiting=()) if depth.waiting else depth

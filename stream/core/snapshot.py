@@ -16,9 +16,11 @@ from .lanes import Lane
 from .queues import BrokerState, QueueState
 from .states import State
 from .task import Delivery, Task
+from .trace import Trace
+from .traces import UNTRACED, Peeked
 
 _MAGIC: Final = b"celery-stream snapshot\n"
-VERSION: Final = 1
+VERSION: Final = 2
 _SIZE: Final = 4
 """Bytes of the version, and of the checksum."""
 
@@ -30,7 +32,7 @@ class SnapshotError(StreamError):
 
 
 class DeliveryRow(Struct, array_like=True, frozen=True, gc=False):
-    """A `Delivery`, its lanes by number (-1: none)."""
+    """A `Delivery`, its lanes and its trace by number (-1: none)."""
 
     retries: int
     ordinal: int
@@ -47,16 +49,19 @@ class DeliveryRow(Struct, array_like=True, frozen=True, gc=False):
     ended_at: float | None
     ended_clock: int
     run: float | None
-    trace: tuple[str, str | None] | None
+    trace: int
+    redelivered: bool
+    arguments: tuple[str | None, str | None] | None
 
 
 class TaskRow(Struct, array_like=True, frozen=True, gc=False):
-    """A `Task`, its kind by number."""
+    """A `Task`, its kind and its trace by number."""
 
     uuid: str
     kind: int
     root_id: str | None
     parent_id: str | None
+    trace: int
     parent_attempt: tuple[int, int] | None
     deliveries: list[DeliveryRow]
     state: State
@@ -91,6 +96,7 @@ class EngineState(Struct, array_like=True):
     """So many of the lanes are in the table; the others only belong to deliveries."""
     newest: list[int]
     ghosts_looked_for_at: float
+    traces: list[Trace]
     tasks: list[TaskRow]
     tables: TablesState
     returned: dict[str, float]
@@ -105,6 +111,8 @@ class EngineState(Struct, array_like=True):
     queue_names: list[str]
     consumed: dict[str, int]
     queues_overflowed: int
+    peeked: dict[str, Peeked]
+    roots: dict[str, Trace]
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -139,13 +147,14 @@ def unseal(snapshot: bytes) -> EngineState:
 
 
 class Numbers:
-    """Gives numbers to kinds, lanes and tasks, in the order in which they are first asked for."""
+    """Gives numbers to kinds, lanes, traces and tasks, as they are first asked for."""
 
     def __init__(self) -> None:
         self.kinds: list[Kind] = []
         self.lanes: list[Lane] = []
         self.tasks: list[Task] = []
         self._of: dict[int, int] = {}
+        self._of_trace: dict[Trace, int] = {}
 
     def kind(self, kind: Kind) -> int:
         """Return the number of a kind."""
@@ -158,6 +167,15 @@ class Numbers:
     def task(self, task: Task) -> int:
         """Return the number of a task."""
         return self._number(task, self.tasks)
+
+    def trace(self, trace: Trace | None) -> int:
+        """Return the number of a trace, -1 for none; equal ones are one."""
+        return -1 if trace is None else self._of_trace.setdefault(trace, len(self._of_trace))
+
+    @property
+    def traces(self) -> list[Trace]:
+        """The traces that have numbers."""
+        return list(self._of_trace)
 
     def _number(self, thing: T, things: list[T]) -> int:
         # By identity: the tables hold each of them, so no other object takes its place meanwhile.
@@ -175,6 +193,7 @@ class Numbers:
             self.kind(task.kind),
             task.root_id,
             task.parent_id,
+            self.trace(task.trace),
             task.parent_attempt,
             [self._delivery_row(each) for each in deliveries],
             task.state,
@@ -202,13 +221,22 @@ class Numbers:
             each.ended_at,
             each.ended_clock,
             each.run,
-            each.trace,
+            self.trace(each.trace),
+            each.redelivered,
+            each.arguments,
         )
 
 
-def task_of(row: TaskRow, kinds: list[Kind], lanes: list[Lane]) -> Task:
+def traces_of(state: EngineState) -> list[Trace | None]:
+    """Read the traces that rows refer to; -1 is none."""
+    return [*(UNTRACED if each == UNTRACED else each for each in state.traces), None]
+
+
+def task_of(
+    row: TaskRow, kinds: list[Kind], *, lanes: list[Lane], traces: list[Trace | None]
+) -> Task:
     """Read a task."""
-    deliveries = [_delivery_of(each, lanes) for each in row.deliveries]
+    deliveries = [_delivery_of(each, lanes, traces) for each in row.deliveries]
     return Task(
         row.uuid,
         kinds[row.kind],
@@ -216,6 +244,7 @@ def task_of(row: TaskRow, kinds: list[Kind], lanes: list[Lane]) -> Task:
         row.parent_id,
         deliveries[-1],
         past=deliveries[:-1] or None,
+        trace=traces[row.trace],
         parent_attempt=row.parent_attempt,
         state=row.state,
         since=row.since,
@@ -226,7 +255,7 @@ def task_of(row: TaskRow, kinds: list[Kind], lanes: list[Lane]) -> Task:
     )
 
 
-def _delivery_of(row: DeliveryRow, lanes: list[Lane]) -> Delivery:
+def _delivery_of(row: DeliveryRow, lanes: list[Lane], traces: list[Trace | None]) -> Delivery:
     return Delivery(
         row.retries,
         row.ordinal,
@@ -243,5 +272,7 @@ def _delivery_of(row: DeliveryRow, lanes: list[Lane]) -> Delivery:
         ended_at=row.ended_at,
         ended_clock=row.ended_clock,
         run=row.run,
-        trace=row.trace,
+        trace=traces[row.trace],
+        redelivered=row.redelivered,
+        arguments=row.arguments,
     )

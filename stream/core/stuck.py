@@ -17,6 +17,8 @@ from .queues import QueueTable
 from .states import Phase, State, WorkerState
 from .tables import LATER, RECEIVED, RETRY, SENT, STARTED, STUCK, UNSURE, TaskTable
 from .task import Task
+from .trace import Trace
+from .traces import Traces
 
 PHASE_OF: Final = {
     SENT: Phase.QUEUED,
@@ -43,6 +45,7 @@ class StuckWatch:
         tasks: the tables.
         queues: what is known of the queues.
         limits: how long each kind may be in each phase.
+        traces: which trace each task belongs to.
         emit: takes what is found.
     """
 
@@ -51,11 +54,14 @@ class StuckWatch:
         tasks: TaskTable,
         queues: QueueTable,
         limits: PhaseLimits,
+        *,
+        traces: Traces,
         emit: Callable[[Effect], None],
     ) -> None:
         self._tasks = tasks
         self._queues = queues
         self._limits = limits
+        self._traces = traces
         self._emit = emit
 
     def look(self, now: float) -> None:
@@ -64,7 +70,8 @@ class StuckWatch:
             unsure = [(task, limit) for task, limit in self._overdue(phase + UNSURE, now)]
             for task, limit in [*self._overdue(phase, now), *unsure]:
                 if self._is_certain(task, phase):
-                    self._emit(_stuck_began(task, phase, limit=limit, now=now))
+                    trace = self._traces.of(task, task.last)
+                    self._emit(_stuck_began(task, phase, trace=trace, limit=limit, now=now))
                     self._tasks.move(task, phase + STUCK, task.kind)
                 elif task.slot < UNSURE:
                     self._tasks.move(task, phase + UNSURE, task.kind)
@@ -108,7 +115,9 @@ def _waiting_since(tasks: Iterable[Task], since: float) -> Iterator[Task]:
         yield task
 
 
-def _stuck_began(task: Task, phase: int, *, limit: float, now: float) -> StuckBegan:
+def _stuck_began(
+    task: Task, phase: int, *, trace: Trace | None, limit: float, now: float
+) -> StuckBegan:
     last = task.last
     return StuckBegan(
         task.uuid,
@@ -122,12 +131,12 @@ def _stuck_began(task: Task, phase: int, *, limit: float, now: float) -> StuckBe
         last.ordinal,
         None if last.lane is None else last.lane.hostname,
         task.root_id,
-        None if last.trace is None else last.trace[0],
+        trace,
         now,
     )
 
 
-def stuck_ended(task: Task, now: float) -> StuckEnded:
+def stuck_ended(task: Task, trace: Trace | None, now: float) -> StuckEnded:
     """What to tell when a task that was called stuck moves on."""
     last = task.last
     return StuckEnded(
@@ -139,6 +148,6 @@ def stuck_ended(task: Task, now: float) -> StuckEnded:
         last.ordinal,
         None if last.lane is None else last.lane.hostname,
         task.root_id,
-        None if last.trace is None else last.trace[0],
+        trace,
         now,
     )

@@ -5,7 +5,7 @@ limit) is read from the front of a table that is in order, so it costs the numbe
 the number of tasks. Dicts keep insertion order; a task enters a table when its phase begins.
 """
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from itertools import islice
@@ -40,11 +40,13 @@ class TaskTable:
     """
 
     def __init__(self, *, in_flight_limit: int, remembered_limit: int, in_order: bool) -> None:
-        self._in_order = in_order
-        self._in_flight_limit = in_flight_limit
+        self.in_order = in_order
+        self.in_flight_limit = in_flight_limit
         self._remembered_limit = remembered_limit
         self.by_uuid: dict[str, Task] = {}
-        self.slots: tuple[dict[Kind, Members], ...] = tuple({} for _ in range(SLOTS))
+        self.slots: tuple[defaultdict[Kind, Members], ...] = tuple(
+            defaultdict(dict) for _ in range(SLOTS)
+        )
         self._remembered: deque[Task] = deque()
         self._due: list[tuple[float, str]] = []
         self.in_flight = 0
@@ -61,26 +63,23 @@ class TaskTable:
 
     def enter(self, task: Task, slot: int) -> None:
         """Take in a task that was not known."""
-        if self._in_order:
-            self._seen += 1
-            task.first_seen = self._seen
+        if self.in_order:
+            task.first_seen = self.next_number()
         self.by_uuid[task.uuid] = task
         self.in_flight += 1
-        self._place(task, slot)
+        task.slot = slot
+        self.slots[slot][task.kind][task.uuid] = task
+
+    def next_number(self) -> int:
+        """Number one more task in the order of first appearance."""
+        self._seen += 1
+        return self._seen
 
     def move(self, task: Task, slot: int, kind: Kind) -> None:
         """Put a task in flight into another phase, or under another kind."""
         del self.slots[task.slot][task.kind][task.uuid]
-        task.kind = kind
-        self._place(task, slot)
-
-    def _place(self, task: Task, slot: int) -> None:
-        task.slot = slot
-        table = self.slots[slot]
-        members = table.get(task.kind)
-        if members is None:
-            members = table[task.kind] = {}
-        members[task.uuid] = task
+        task.kind, task.slot = kind, slot
+        self.slots[slot][kind][task.uuid] = task
 
     def finish(self, task: Task, at: float) -> None:
         """A task ended: it leaves its phase and is remembered for a while."""
@@ -108,9 +107,9 @@ class TaskTable:
         Those that wait to be received come first, since most of the dead ones are among them. A
         batch, because finding the front of a dict that lost its front costs what was lost.
         """
-        if self.in_flight <= self._in_flight_limit:
+        if self.in_flight <= self.in_flight_limit:
             return []
-        wanted = self.in_flight - self._in_flight_limit + self._in_flight_limit // 100
+        wanted = self.in_flight - self.in_flight_limit + self.in_flight_limit // 100
         everyone = (
             task
             for slot in range(SLOTS)
@@ -165,10 +164,13 @@ class TaskTable:
         """Take over what a snapshot knows."""
         self.by_uuid = {task.uuid: task for task in (tasks[each] for each in state.known)}
         self.slots = tuple(
-            {
-                kinds[kind]: {task.uuid: task for task in (tasks[each] for each in members)}
-                for kind, members in slot
-            }
+            defaultdict(
+                dict,
+                {
+                    kinds[kind]: {task.uuid: task for task in (tasks[each] for each in members)}
+                    for kind, members in slot
+                },
+            )
             for slot in state.slots
         )
         self._remembered = deque(tasks[each] for each in state.remembered)

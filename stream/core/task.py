@@ -16,6 +16,7 @@ from msgspec import Struct
 from .kinds import Kind
 from .lanes import Lane
 from .states import State
+from .trace import Trace
 
 ENDED: Final = -1
 """The slot of a task that has ended."""
@@ -58,8 +59,12 @@ class Delivery(Struct, eq=False, gc=False):
     ended_at: float | None = None
     ended_clock: int = -1
     run: float | None = None
-    trace: tuple[str, str | None] | None = None
-    """traceparent and tracestate of the message, where the plugin tells them."""
+    trace: Trace | None = None
+    """What its message says, else what was told of it (see `traces`); None: nothing yet."""
+    redelivered: bool = False
+    """The broker says that it gave the message to somebody before."""
+    arguments: tuple[str | None, str | None] | None = None
+    """Positional and named, each a ``repr``, where they are asked for."""
 
     @property
     def sent(self) -> float | None:
@@ -129,6 +134,8 @@ class Task(Struct, eq=False, gc=False):
     """The newest delivery of the highest attempt."""
     past: list[Delivery] | None = None
     """All before it, lowest attempt first."""
+    trace: Trace | None = None
+    """What its further attempts and its children inherit; None: not known or asked for yet."""
     parent_attempt: tuple[int, int] | None = None
     """Retries and ordinal of the parent's delivery that sent it; None: not known, or (0, 0)."""
     state: State = State.SENT
@@ -147,6 +154,11 @@ class Task(Struct, eq=False, gc=False):
         return self.slot == ENDED
 
     @property
+    def first(self) -> Delivery:
+        """The oldest delivery of the lowest attempt."""
+        return self.last if self.past is None else self.past[0]
+
+    @property
     def first_sent(self) -> Delivery | None:
         """The delivery that was sent first, of those whose sending was seen."""
         if self.past is None:
@@ -162,6 +174,15 @@ class Task(Struct, eq=False, gc=False):
     def of_attempt(self, retries: int) -> list[Delivery]:
         """The deliveries of one attempt, oldest first."""
         return [each for each in self.deliveries() if each.retries == retries]
+
+    def sent_ordinal(self, delivery: Delivery) -> int:
+        """Which message of its attempt a delivery is of: a redelivery is of an earlier one."""
+        if self.past is None:
+            return delivery.ordinal
+        for each in self.of_attempt(delivery.retries):
+            if each.sender is delivery.sender and each.sent_at == delivery.sent_at:
+                return each.ordinal
+        return delivery.ordinal
 
     def add(self, delivery: Delivery) -> None:
         """Put a delivery where its attempt and ordinal say."""

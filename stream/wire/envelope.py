@@ -7,7 +7,7 @@ name that came over the wire.
 import base64
 import binascii
 import json
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct, field
@@ -36,6 +36,18 @@ class _Envelope(Struct, gc=False):
     content_type: str | None = field(name="content-type", default=None)
 
 
+class _UsualProperties(Struct, gc=False):
+    body_encoding: Literal["base64"]
+
+
+class UsualEnvelope(Struct, gc=False):
+    """The envelope of nearly every message: JSON in base64, and says so."""
+
+    body: bytes
+    properties: _UsualProperties
+    content_type: Literal["application/json"] = field(name="content-type")
+
+
 class _LooseProperties(Struct, gc=False):
     body_encoding: object = None
 
@@ -46,6 +58,9 @@ class _LooseEnvelope(Struct, gc=False):
     content_type: object = field(name="content-type", default=None)
     content_encoding: object = field(name="content-encoding", default=None)
 
+
+read_usual: Final = msgspec.json.Decoder(UsualEnvelope).decode
+"""Read a Redis payload in its usual envelope; raises what msgspec does where it has another."""
 
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 

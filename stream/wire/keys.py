@@ -2,24 +2,28 @@ r"""The keys and values that kombu's Redis transport keeps a broker in.
 
 A queue ``Q`` is one list per priority step: ``Q`` for step 0 and ``Q\x06\x163``, ``Q\x06\x166``,
 … for the others; producers LPUSH, workers BRPOP, so the oldest message is at index -1. A set
-``_kombu.binding.<exchange>`` lists what is bound to the exchange. (kombu/transport/redis.py)
+``_kombu.binding.<exchange>`` lists what is bound to the exchange. What a worker took waits for its
+acknowledgement in a hash ``unacked`` by its delivery tag, and the sorted set ``unacked_index``
+says when it was taken. (kombu/transport/redis.py)
 
 Pure and total: nothing here raises, whatever a key holds.
 """
 
+import re
 from bisect import bisect
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 PRIORITY_STEPS = (0, 3, 6, 9)
 """kombu's default of the transport option ``priority_steps``."""
 SEPARATOR = "\x06\x16"
 """kombu's default of the transport option ``sep``."""
-BINDING_PREFIX = "_kombu.binding."
-UNACKNOWLEDGED_INDEX = "unacked_index"
-"""Sorted set: delivery tag → when a worker fetched the message, over all queues."""
+_BINDING = "_kombu.binding."
+
+_MAX_RETRIES = 2**31
+"""Beyond it no number is one: what says so was not written by Celery."""
 
 
 class Head(Struct, frozen=True, gc=False):
@@ -29,6 +33,62 @@ class Head(Struct, frozen=True, gc=False):
     timelimit: float | None = None
     """Hard (else soft) time limit, seconds."""
     traceparent: str | None = None
+    """Like the two below: as it is written there, not validated."""
+    tracestate: str | None = None
+    sentry_trace: str | None = None
+    retries: int | None = None
+
+
+class Layout(Struct, frozen=True):
+    """Under which keys an application keeps its queues, as its transport options have it."""
+
+    prefix: str = ""
+    """``global_keyprefix``: before every key."""
+    separator: str = SEPARATOR
+    steps: tuple[int, ...] = PRIORITY_STEPS
+    unacknowledged: str = "unacked"
+    unacknowledged_index: str = "unacked_index"
+
+    def queue_keys(self, queue: str) -> tuple[tuple[int, str], ...]:
+        """The list keys of a queue as (step, key), the most urgent first."""
+        key, separator = self.prefix + queue, self.separator
+        return tuple((step, f"{key}{separator}{step}" if step else key) for step in self.steps)
+
+    @property
+    def held(self) -> str:
+        """The key of the hash of unacknowledged messages."""
+        return self.prefix + self.unacknowledged
+
+    @property
+    def held_index(self) -> str:
+        """The key of the sorted set: delivery tag → when a worker fetched the message."""
+        return self.prefix + self.unacknowledged_index
+
+    @property
+    def bindings(self) -> str:
+        """A pattern of the keys of all sets of bindings."""
+        return glob_of(self.prefix + _BINDING) + "*"
+
+    def binding_key(self, exchange: str) -> str:
+        """The key of the set of what is bound to *exchange*."""
+        return self.prefix + _BINDING + exchange
+
+    def exchange_of(self, key: str) -> str | None:
+        """The exchange of a key of a set of bindings; None of any other key."""
+        start = self.prefix + _BINDING
+        return key[len(start) :] if key.startswith(start) else None
+
+    def bindings_in(self, members: Iterable[bytes]) -> Iterator[tuple[str, str]]:
+        """Read the members ``routing_key SEP pattern SEP queue`` of a set as (key, queue).
+
+        The private queues of ``kombu.common.Broadcast`` (``bcast.<uuid>``) never hold a message.
+        """
+        for member in members:
+            match member.decode(errors="replace").split(self.separator):
+                case [routing_key, _, queue] if queue and not queue.startswith("bcast."):
+                    yield routing_key, queue
+                case _:
+                    pass
 
 
 def step_of(priority: int, steps: tuple[int, ...] = PRIORITY_STEPS) -> int:
@@ -39,48 +99,28 @@ def step_of(priority: int, steps: tuple[int, ...] = PRIORITY_STEPS) -> int:
     return steps[bisect(steps, priority) - 1]
 
 
-def priority_keys(
-    queue: str, steps: tuple[int, ...] = PRIORITY_STEPS, separator: str = SEPARATOR
-) -> tuple[tuple[int, str], ...]:
-    """The list keys of a queue as (step, key), the most urgent first."""
-    return tuple((step, f"{queue}{separator}{step}" if step else queue) for step in steps)
+def carries_tasks(exchange: str, event_exchange: str = "celeryev") -> bool:
+    """Whether an exchange carries tasks; events, and remote control with its replies, are none."""
+    return exchange != event_exchange and not exchange.endswith(".pidbox")
 
 
-def binding_key(exchange: str) -> str:
-    """The key of the set of what is bound to *exchange*."""
-    return BINDING_PREFIX + exchange
+def glob_of(text: str) -> str:
+    """A pattern of Redis that matches nothing but *text*."""
+    return re.sub(r"([*?\[\]\\])", r"\\\1", text)
 
 
-def is_task_binding(key: str, event_exchange: str = "celeryev") -> bool:
-    """Whether a binding key is of an exchange that carries tasks.
-
-    Events, and remote control with its replies (``*.pidbox``), are no task queues.
-    """
-    exchange = key.removeprefix(BINDING_PREFIX)
-    return (
-        key.startswith(BINDING_PREFIX)
-        and exchange != event_exchange
-        and not exchange.endswith(".pidbox")
-    )
+class _Links(Struct):
+    traceparent: object = None
+    tracestate: object = None
+    sentry_trace: object = field(name="sentry-trace", default=None)
 
 
-def bound_queues(members: Iterable[bytes], separator: str = SEPARATOR) -> set[str]:
-    """The queues among the members ``routing_key SEP pattern SEP queue`` of a binding set.
-
-    The private queues of ``kombu.common.Broadcast`` (``bcast.<uuid>``) never hold a message.
-    """
-    found = set()
-    for member in members:
-        parts = member.decode(errors="replace").split(separator)
-        if len(parts) == 3 and parts[2] and not parts[2].startswith("bcast."):  # noqa: PLR2004 - as in the docstring
-            found.add(parts[2])
-    return found
-
-
-class _Headers(Struct):
+class _Headers(_Links):
     id: object = None
     timelimit: object = None
-    traceparent: object = None
+    retries: object = None
+    headers: object = None
+    """Where protocol 1 and some instrumentations have them a second time, or only there."""
 
 
 class _Properties(Struct):
@@ -93,6 +133,7 @@ class _Queued(Struct):
 
 
 _decoder = msgspec.json.Decoder(_Queued)
+_held_decoder = msgspec.json.Decoder(tuple[msgspec.Raw, str | None, str | None])
 
 
 def read_head(message: bytes) -> Head:
@@ -104,11 +145,45 @@ def read_head(message: bytes) -> Head:
     headers = queued.headers or _Headers()
     # Protocol 1 keeps the task in the body, but the correlation id is the task's id in both.
     uuid = headers.id or (queued.properties and queued.properties.correlation_id)
-    return Head(_text(uuid), _limit(headers.timelimit), _text(headers.traceparent))
+    links = _links_of(headers)
+    return Head(
+        _text(uuid),
+        _limit(headers.timelimit),
+        _text(links.traceparent),
+        _text(links.tracestate),
+        _text(links.sentry_trace),
+        _count(headers.retries),
+    )
+
+
+def read_held(value: bytes) -> tuple[str, str] | None:
+    """Exchange and routing key of an unacknowledged message; None where it cannot be read.
+
+    The value is ``[message, exchange, routing_key]``; the message is not decoded.
+    """
+    try:
+        _, exchange, routing_key = _held_decoder.decode(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return exchange or "", routing_key or ""
+
+
+def _links_of(headers: _Headers) -> _Links:
+    """Choose the headers that name a trace: the message's own, else those nested in them."""
+    if headers.headers is None or headers.traceparent or headers.sentry_trace:
+        return headers
+    try:
+        return msgspec.convert(headers.headers, _Links)
+    except (msgspec.ValidationError, RecursionError):
+        return headers
 
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) and value else None
+
+
+def _count(value: object) -> int | None:
+    return value if type(value) is int and 0 <= value <= _MAX_RETRIES else None
 
 
 def _limit(value: object) -> float | None:

@@ -44,6 +44,12 @@ def test_the_quickest_arrival_is_the_offset(lane):
     assert (lane.offset, lane.skew) == (0.25, -0.25)
 
 
+@pytest.mark.parametrize(("delay", "offset"), [(0.0, 0.0), (0.04, 0.0), (0.06, 0.06)])
+def test_a_delay_that_may_be_the_way_here_is_no_sign_of_a_clock_that_is_behind(lane, delay, offset):
+    hear(lane, (0.0, delay))
+    assert lane.offset == pytest.approx(offset, abs=1e-6)
+
+
 def test_a_clock_that_is_ahead_arrives_before_it_was_sent(lane):
     hear(lane, (0, -90.0), (1, -89.5))
     assert lane.skew == 90.0

@@ -148,6 +148,42 @@ def test_a_requeued_task_runs_again(engine):
     assert [each.state for each in of_type(effects, TaskFinished)] == [State.SUCCESS]
 
 
+@pytest.mark.parametrize("flag", [True, False, None])
+def test_a_message_that_the_broker_calls_redelivered_is_told_as_such(engine, flag):
+    worker = Process()
+    effects = feed(
+        engine,
+        producer().sent(),
+        worker.received(redelivered=flag),
+        worker.started(at=1),
+        worker.succeeded(at=2),
+    )
+    assert [each.redelivered for each in of_type(effects, Received)] == [bool(flag)]
+    (ended,) = of_type(effects, AttemptEnded)
+    assert (ended.redelivered, ended.ordinal) == (bool(flag), 0)
+
+
+def test_a_redelivered_message_is_told_as_such_though_the_producers_event_is_late(engine):
+    sent = producer().sent(at=0)
+    effects = feed(engine, Process().received(at=0.001, redelivered=True), sent)
+    assert [each.redelivered for each in of_type(effects, Received)] == [True]
+
+
+def test_the_second_delivery_of_an_attempt_is_redelivered_whatever_the_broker_says(engine):
+    first, second = Process("w1@a", 1), Process("w2@b", 2)
+    effects = feed(
+        engine,
+        producer().sent(),
+        first.received(redelivered=False),
+        first.started(at=1),
+        second.received(at=2, redelivered=False),
+        second.started(at=3),
+        first.succeeded(at=4),
+        second.succeeded(at=5),
+    )
+    assert [each.redelivered for each in of_type(effects, AttemptEnded)] == [False, True]
+
+
 def test_a_rejected_task_is_at_its_end(engine):
     worker = Process()
     effects = feed(engine, worker.received(), worker.started(at=1), worker.rejected(at=2))

@@ -4,7 +4,7 @@ import pytest
 
 from stream.core.effects import QueueMoved, QueueStalled
 from stream.core.queues import FORGET_AFTER, RATE_WINDOW, QueueTable
-from stream.events import QueueDepth, QueueSample
+from stream.events import QueueDepth, QueueSample, Waiting
 from tests.builders import T0
 
 STALL_AFTER = 30.0
@@ -294,3 +294,10 @@ def test_a_queue_that_is_gone_does_not_stall():
     queues = Queues()
     queues.poll(0, depth("gone"), depth("stays"))
     assert polled(queues, 60, depth("stays")) == []
+
+
+def test_the_messages_that_were_seen_are_not_kept():
+    queues = Queues()
+    queues.poll(0, QueueDepth("celery", {0: 1}, "u", waiting=(Waiting("u", 0, "00-…"),)))
+    ((_, _, state),) = queues.queues()
+    assert state.depth == QueueDepth("celery", {0: 1}, "u")

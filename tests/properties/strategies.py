@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from tests.builders import Process, producer
 
+HEADERS = (None, "nonsense", f"00-{'a' * 32}-{'1' * 16}-01", f"00-{'b' * 32}-{'2' * 16}-00")
 ENDS = ("succeeded", "failed", "rejected", "revoked")
 
 
@@ -25,9 +26,10 @@ def stories(draw):
         worker = draw(st.sampled_from(workers))
         lane = lanes[id(worker)]
         sender = web if retries == 0 else child
+        headers = {"traceparent": draw(st.sampled_from(HEADERS))}
         if with_sent:
-            lanes[id(sender)].append(sender.sent(uuid, at, retries=retries))
-        lane.append(worker.received(uuid, at + 1, retries=retries))
+            lanes[id(sender)].append(sender.sent(uuid, at, retries=retries, **headers))
+        lane.append(worker.received(uuid, at + 1, retries=retries, **headers))
         lane.append(worker.started(uuid, at + 2))
         at += 3
         if retries < attempts - 1:

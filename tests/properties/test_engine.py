@@ -8,10 +8,11 @@ from stream.core.effects import Odd, Oddity, TaskFinished, TaskForgotten
 from stream.core.engine import Engine, Limits
 from stream.core.snapshot import SnapshotError
 from stream.core.states import State
-from stream.events import QueueDepth, QueueSample
+from stream.events import QueueDepth, QueueSample, Waiting
 from tests.builders import T0, Process, of_type
 from tests.properties.strategies import interleavings, stories
 
+TRACEPARENT = f"00-{'c' * 32}-{'3' * 16}-01"
 NOW = T0 + 60.0
 """All is fed at one instant, so that the order of arrival does not change what skew looks like."""
 
@@ -113,7 +114,10 @@ def steps_of(data, tasks):
             beat = worker.heartbeat(at - T0, processed=data.draw(st.integers(0, 9)))
             steps.append(("feed", beat, at))
         elif extra == "sample":
-            depth = QueueDepth("celery", {0: data.draw(st.integers(0, 2))}, event.uuid, 5.0)
+            seen = data.draw(st.sampled_from([event.uuid, "unheard-of"]))
+            message = Waiting(seen, data.draw(st.sampled_from([None, 0, 1])), TRACEPARENT)
+            ready = {0: data.draw(st.integers(0, 2))}
+            depth = QueueDepth("celery", ready, event.uuid, 5.0, (message,))
             sample = QueueSample(at, "redis", (depth,), data.draw(st.integers(0, 1)))
             steps.append(("sample", sample, at))
         elif extra:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from stream.events import Message, Transport
 from stream.wire.capture import read_line
-from stream.wire.codec import decode
+from stream.wire.codec import decode, decode_in_full
 
 CONTENT_TYPES = (None, "application/json", "application/x-msgpack", "application/x-yaml", "")
 json_values = st.recursive(
@@ -19,7 +19,9 @@ json_values = st.recursive(
 fields = st.fixed_dictionaries(
     {},
     optional={
-        "type": st.sampled_from(["task-sent", "task-succeeded", "worker-heartbeat", "x"])
+        "type": st.sampled_from(
+            ["task-sent", "task-received", "task-succeeded", "worker-heartbeat", "x"]
+        )
         | json_values,
         "hostname": st.just("w@h") | json_values,
         "timestamp": st.just(1.5) | json_values,
@@ -28,6 +30,9 @@ fields = st.fixed_dictionaries(
         "clock": json_values,
         "retries": json_values,
         "runtime": json_values,
+        "args": json_values,
+        "kwargs": json_values,
+        "result": json_values,
     },
 )
 bodies = st.binary() | (fields | st.lists(fields) | json_values).map(
@@ -38,6 +43,14 @@ bodies = st.binary() | (fields | st.lists(fields) | json_values).map(
 @given(st.sampled_from(Transport), bodies, st.sampled_from(CONTENT_TYPES))
 def test_decode_is_total(transport, payload, content_type):
     decode(Message(1.0, "test", transport, b"", payload, content_type))
+
+
+@given(st.sampled_from(Transport), bodies, st.sampled_from(CONTENT_TYPES))
+def test_reading_arguments_costs_no_event_and_lets_none_in(transport, payload, content_type):
+    message = Message(1.0, "test", transport, b"", payload, content_type)
+    plain, in_full = decode(message), decode_in_full(message)
+    assert len(in_full.events) == len(plain.events)
+    assert in_full.rejected == plain.rejected
 
 
 @given(bodies, st.sampled_from(["base64", "utf-8", None, 7]), json_values)

@@ -9,16 +9,19 @@ import pytest
 
 from stream.events import (
     KnownEvent,
+    KnownEventInFull,
     Message,
     OtherEvent,
     Reason,
     TaskReceived,
+    TaskReceivedInFull,
     TaskStarted,
     TaskSucceeded,
+    TaskSucceededInFull,
     Transport,
     WorkerHeartbeat,
 )
-from stream.wire.codec import MSGPACK, Decoded, decode
+from stream.wire.codec import MSGPACK, Decoded, decode, decode_in_full
 
 NAN = float("nan")
 STARTED = {"type": "task-started", "hostname": "w1@h", "timestamp": 5.0, "uuid": "u"}
@@ -105,6 +108,77 @@ def test_an_event_of_another_type_is_read_as_other_in_its_place(name):
 
 def test_an_other_event_needs_nothing_but_its_type():
     assert read_as("json", {"type": "x"}) == Decoded([OtherEvent("x")])
+
+
+# -- arguments and results -----------------------------------------------------------------------
+
+CALLED = {**STARTED, "type": "task-received", "args": "(1,)", "kwargs": "{}"}
+RETURNED = {**STARTED, "type": "task-succeeded", "result": "'done'"}
+
+
+def read_in_full(name, body):
+    content_type, encode = FORMATS[name]
+    return decode_in_full(Message(9.0, "main", Transport.AMQP, b"", encode(body), content_type))
+
+
+@each_format
+def test_arguments_and_results_are_read_where_they_are_asked_for(name):
+    common = {"hostname": "w1@h", "timestamp": 5.0, "uuid": "u"}
+    assert read_in_full(name, [CALLED, RETURNED, STARTED]).events == [
+        TaskReceivedInFull(args="(1,)", kwargs="{}", **common),
+        TaskSucceededInFull(result="'done'", **common),
+        AS_STARTED,
+    ]
+
+
+@each_format
+def test_arguments_and_results_are_not_read_unless_they_are_asked_for(name):
+    assert [type(each) for each in read_as(name, [CALLED, RETURNED]).events] == [
+        TaskReceived,
+        TaskSucceeded,
+    ]
+
+
+@pytest.mark.parametrize("kind", KnownEventInFull.__args__, ids=lambda kind: kind.__name__)
+@each_format
+def test_every_known_type_is_read_by_its_name_with_its_arguments_too(name, kind):
+    event = {**STARTED, "type": kind.__struct_config__.tag}
+    (found,) = read_in_full(name, event).events
+    assert type(found) is kind
+
+
+@pytest.mark.parametrize(
+    "value", [None, 7, 1.5, True, [1, [2]], {"a": {}}, 10**30, NAN, "\ud800"], ids=repr
+)
+def test_arguments_that_are_no_text_do_not_cost_the_event(value):
+    decoded = read_in_full("json", {**CALLED, "args": value, "kwargs": value})
+    assert [type(each) for each in decoded.events] == [TaskReceivedInFull]
+    assert decoded.rejected == ()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [b'"\xff"', b'{"\xff": 1}', b"[" * 500 + b"]" * 500, b"1" + b"0" * 400],
+    ids=["text", "key", "depth", "number"],
+)
+def test_arguments_that_cannot_be_read_do_not_cost_the_event(fault):
+    body = json.dumps([STARTED, CALLED]).encode().replace(b'"(1,)"', fault)
+    plain = read(body)
+    in_full = decode_in_full(Message(9.0, "main", Transport.AMQP, b"", body))
+    assert [each.uuid for each in in_full.events] == [each.uuid for each in plain.events]
+
+
+def test_msgpack_arguments_with_keys_that_python_cannot_have_do_not_cost_the_event():
+    event = msgspec.msgpack.encode({**CALLED, "args": "ARGS"})
+    body = event.replace(b"\xa4ARGS", b"\x81\x81\x01\x02\x03")  # {{1: 2}: 3}
+    decoded = decode_in_full(Message(9.0, "main", Transport.AMQP, b"", body, MSGPACK))
+    assert [type(each) for each in decoded.events] == [TaskReceived]
+
+
+@each_format
+def test_reading_in_full_has_the_same_faults_and_other_events(name):
+    body = [CUSTOM, WRONG, STARTED, 5]
+    assert read_in_full(name, body) == read_as(name, body)
 
 
 # -- what Python's json writes and JSON forbids --------------------------------------------------

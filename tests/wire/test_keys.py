@@ -7,17 +7,17 @@ from hypothesis import strategies as st
 from stream.wire.keys import (
     PRIORITY_STEPS,
     Head,
-    binding_key,
-    bound_queues,
-    is_task_binding,
-    priority_keys,
+    Layout,
+    carries_tasks,
+    glob_of,
     read_head,
+    read_held,
     step_of,
 )
 
 
 def test_a_queue_is_one_list_for_each_priority_step():
-    assert priority_keys("Q") == (
+    assert Layout().queue_keys("Q") == (
         (0, "Q"),
         (3, "Q\x06\x163"),
         (6, "Q\x06\x166"),
@@ -25,8 +25,26 @@ def test_a_queue_is_one_list_for_each_priority_step():
     )
 
 
-def test_steps_and_separator_can_be_those_of_the_transport_options():
-    assert priority_keys("Q", (0, 5), ":") == ((0, "Q"), (5, "Q:5"))
+def test_prefix_steps_and_separator_can_be_those_of_the_transport_options():
+    layout = Layout(prefix="app:", separator="-", steps=(0, 5))
+    assert layout.queue_keys("Q") == ((0, "app:Q"), (5, "app:Q-5"))
+
+
+def test_the_keys_of_held_messages_can_be_those_of_the_transport_options():
+    layout = Layout(prefix="app:", unacknowledged="u", unacknowledged_index="i")
+    assert (layout.held, layout.held_index) == ("app:u", "app:i")
+
+
+def test_the_keys_of_bindings_have_the_prefix():
+    layout = Layout(prefix="app[1]:")
+    assert layout.bindings == r"app\[1\]:_kombu.binding.*"
+    assert layout.binding_key("mail") == "app[1]:_kombu.binding.mail"
+
+
+@given(st.text(), st.text())
+def test_the_exchange_can_be_read_from_a_key_of_bindings(prefix, exchange):
+    layout = Layout(prefix=prefix)
+    assert layout.exchange_of(layout.binding_key(exchange)) == exchange
 
 
 @pytest.mark.parametrize(
@@ -45,26 +63,34 @@ def test_every_priority_has_a_step(priority):
     assert step_of(priority) in PRIORITY_STEPS
 
 
-def test_a_binding_names_its_queue_last():
+def bindings(members, **options):
+    return list(Layout(**options).bindings_in(members))
+
+
+def test_a_binding_names_its_routing_key_first_and_its_queue_last():
     members = [b"rk\x06\x16\x06\x16mail", b"\x06\x16#\x06\x16reports", b"mail\x06\x16\x06\x16mail"]
-    assert bound_queues(members) == {"mail", "reports"}
+    assert bindings(members) == [("rk", "mail"), ("", "reports"), ("mail", "mail")]
+
+
+def test_a_binding_is_written_with_the_separator_of_the_transport_options():
+    assert bindings([b"rk::::mail"], separator="::") == [("rk", "mail")]
 
 
 def test_members_that_are_no_bindings_are_left_out():
-    assert bound_queues([b"", b"x", b"a\x06\x16b", b"a\x06\x16b\x06\x16"]) == set()
+    assert bindings([b"", b"x", b"a\x06\x16b", b"a\x06\x16b\x06\x16"]) == []
 
 
 def test_the_private_queues_of_broadcasts_are_left_out():
-    assert bound_queues([b"\x06\x16\x06\x16bcast.2f1c"]) == set()
+    assert bindings([b"\x06\x16\x06\x16bcast.2f1c"]) == []
 
 
 @given(st.lists(st.binary()))
 def test_reading_bindings_is_total(members):
-    bound_queues(members)
+    bindings(members)
 
 
 @pytest.mark.parametrize(
-    ("exchange", "carries_tasks"),
+    ("exchange", "expected"),
     [
         ("celery", True),
         ("reports", True),
@@ -73,16 +99,41 @@ def test_reading_bindings_is_total(members):
         ("reply.celery.pidbox", False),
     ],
 )
-def test_exchanges_of_events_and_remote_control_carry_no_tasks(exchange, carries_tasks):
-    assert is_task_binding(binding_key(exchange)) is carries_tasks
+def test_exchanges_of_events_and_remote_control_carry_no_tasks(exchange, expected):
+    assert carries_tasks(exchange) is expected
 
 
 def test_the_event_exchange_may_have_another_name():
-    assert not is_task_binding(binding_key("mine"), "mine")
+    assert not carries_tasks("mine", "mine")
 
 
 def test_other_keys_of_kombu_are_no_bindings():
-    assert not is_task_binding("_kombu.binding_permanent.celery")
+    assert Layout().exchange_of("_kombu.binding_permanent.celery") is None
+
+
+def test_a_glob_is_escaped_where_redis_would_read_it():
+    assert glob_of(r"a*b?c[d]e\f{g}^h") == r"a\*b\?c\[d\]e\\f{g}^h"
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (b'[{"body": "x", "headers": {}}, "mail", "mail.out"]', ("mail", "mail.out")),
+        (b'["", "", "mail"]', ("", "mail")),
+        (b"[{}, null, null]", ("", "")),
+        (b'[{}, "mail"]', None),
+        (b'[{}, "mail", 5]', None),
+        (b"\x80pickle", None),
+        (b'[{}, "\xff", "a"]', None),
+    ],
+)
+def test_a_held_message_says_its_exchange_and_routing_key(value, expected):
+    assert read_held(value) == expected
+
+
+@given(st.binary())
+def test_reading_held_messages_is_total(value):
+    read_held(value)
 
 
 def queued(headers, properties=None, body="e30="):
@@ -109,6 +160,34 @@ def test_the_time_limit_is_the_hard_one_or_else_the_soft_one(limits, expected):
 def test_headers_say_which_task_it_is():
     head = read_head(queued({"id": "u", "traceparent": "00-a-b-01", "task": "app.t", "eta": None}))
     assert head == Head("u", None, "00-a-b-01")
+
+
+def test_headers_say_which_trace_and_which_attempt_it_is():
+    headers = {"id": "u", "tracestate": "v=1", "sentry-trace": "a-b-1", "retries": 2}
+    expected = Head("u", tracestate="v=1", sentry_trace="a-b-1", retries=2)
+    assert read_head(queued(headers)) == expected
+
+
+def test_headers_of_a_trace_may_be_nested_in_headers():
+    nested = {"traceparent": "00-a-b-01", "tracestate": "v=1", "sentry-trace": "a-b-1"}
+    expected = Head("u", None, "00-a-b-01", "v=1", "a-b-1")
+    assert read_head(queued({"id": "u", "headers": nested})) == expected
+
+
+def test_the_messages_own_headers_come_before_nested_ones():
+    nested = {"traceparent": "00-c-d-01", "sentry-trace": "c-d-1"}
+    head = read_head(queued({"id": "u", "traceparent": "00-a-b-01", "headers": nested}))
+    assert (head.traceparent, head.sentry_trace) == ("00-a-b-01", None)
+
+
+@pytest.mark.parametrize("retries", [-1, 2**40, 1.5, True, "2", None])
+def test_a_count_of_retries_that_is_none_is_not_said(retries):
+    assert read_head(queued({"id": "u", "retries": retries})) == Head("u")
+
+
+@pytest.mark.parametrize("nested", [5, [], "x", {"traceparent": 5}, {"x": {}}])
+def test_nested_headers_that_cannot_be_read_say_nothing(nested):
+    assert read_head(queued({"id": "u", "headers": nested})) == Head("u")
 
 
 def test_a_message_of_protocol_1_is_known_by_its_correlation_id():
