@@ -22,17 +22,32 @@ class SourceStatus(Struct, frozen=True):
     """One line without credentials; None if there was none."""
 
 
+class ExportStatus(Struct, frozen=True):
+    """How one signal of telemetry is delivered."""
+
+    name: str
+    ok: bool = True
+    """Whether the last request succeeded, or none was made yet."""
+    circuit: str = "closed"
+    """``closed``, ``open`` or ``half_open``."""
+    retry_in: float | None = None
+    """Seconds until the next request where it is open."""
+    last_error: str | None = None
+    """One line without credentials; kept after recovery."""
+    waiting: int = 0
+    """Items in memory."""
+    spooled: int = 0
+    """Items on disk."""
+
+
 class Status(Struct, frozen=True):
-    """What the composition root knows beyond the engine's tables."""
+    """What is known beyond the engine's tables."""
 
     sources: tuple[SourceStatus, ...]
+    exports: tuple[ExportStatus, ...] = ()
+    """Of each signal that has an endpoint."""
     polling: bool = True
     """Whether queue keys are read at all."""
-    exporting: bool = False
-    """Whether any endpoint is configured."""
-    export_ok: bool = True
-    """Whether the last attempt of each signal succeeded, or none was made yet."""
-    export_error: str | None = None
 
 
 class Limits(Struct, frozen=True):
@@ -74,6 +89,8 @@ class Health(Struct, frozen=True):
     """``healthy`` or ``unhealthy``."""
     checks: Checks
     details: Details
+    delivery: tuple[ExportStatus, ...] = ()
+    """Of each signal that has an endpoint."""
 
     @property
     def ok(self) -> bool:
@@ -93,12 +110,13 @@ def health(view: View, status: Status, *, now: float, limits: Limits = Limits())
     broker_ok, broker = _broker(view.brokers, status, now - limits.poll_age, now)
     worker_ok, worker = _worker(view)
     events_ok, events = _events(view.last_event_at, now, limits.event_age)
-    export_ok, export = _export(status)
+    export_ok, export = _export(status.exports)
     well = broker_ok and worker_ok and events_ok
     return Health(
         "healthy" if well else "unhealthy",
         Checks(broker_ok, worker_ok, events_ok, export_ok),
         Details(broker, worker, events, export),
+        status.exports,
     )
 
 
@@ -136,9 +154,18 @@ def _events(last_event_at: float | None, now: float, limit: float) -> tuple[bool
     return age <= limit, f"last event {age:.1f} s ago (limit {limit:g} s)"
 
 
-def _export(status: Status) -> tuple[bool, str]:
-    if not status.exporting:
+def _export(exports: Iterable[ExportStatus]) -> tuple[bool, str]:
+    exports = tuple(exports)
+    if not exports:
         return True, "no endpoint is configured"
-    if status.export_ok:
-        return True, "sending"
-    return False, status.export_error or "the last attempt failed"
+    failing = [each for each in exports if not each.ok]
+    return not failing, "; ".join(map(_failure, failing)) or "sending"
+
+
+def _failure(export: ExportStatus) -> str:
+    said = f"{export.name}: {export.last_error or 'the last attempt failed'}"
+    if export.retry_in is not None:
+        said += f", next try in {export.retry_in:.0f} s"
+    if export.spooled:
+        said += f", {export.spooled} on disk"
+    return said

@@ -5,7 +5,7 @@ place, which costs a tenth of what the SDK's instruments do. A counter's cell is
 histogram's ``[sum, count of bucket 0, …, count of the open bucket]``; with `edges` bisection
 gives the index in the cell, and both indices are positive, which the interpreter specialises
 (80 ns against 125 ns with the sum last). Whoever records keeps cells by whatever key it has at
-hand, in `Cells`.
+hand, in `Cells`. Exponential buckets are kept only where they are asked for, beside the cells.
 
 Each instrument has at most *limit* cells; what comes beyond goes to one more, whose labels are all
 ``other``, and is counted by `LABELS_OVERFLOW`. Values are cumulative since ``started_at``. One
@@ -13,33 +13,35 @@ thread records and collects; what `collect` returns may go anywhere.
 """
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterable
-from typing import TypeAlias, TypeVar, cast
+from collections.abc import Iterable
+from typing import TypeAlias, cast
 
 from msgspec import Struct
 
 from ..core.kinds import OTHER
+from .exemplars import Exemplar, Exemplars
+from .exponential import Buckets, Exponential
 from .instruments import LABELS_OVERFLOW, Instrument
+from .labels import Labels
 
 MAX_SERIES = 10_000
-"""For one instrument: 2,000 kinds in 5 states. All cells of a histogram are then 4 MB."""
+"""For one instrument: 2,000 kinds in 5 states.
 
-MAX_LABEL_CHARS = 200
-"""A label is a name; what is longer is data by mistake."""
+All cells of a histogram are then 4 MB, its exponential buckets about 15 MB.
+"""
 
-Labels: TypeAlias = tuple[str, ...]
+_DURATIONS = frozenset({"s", "ms"})
+
 Cell: TypeAlias = list[float]
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 
 class Number(Struct, frozen=True, gc=False):
     """One series of a counter or gauge."""
 
     labels: Labels
-    """In the order of the instrument's attributes; ``""`` where the attribute is absent."""
     value: float
+    exemplar: Exemplar | None = None
+    """Of a counter."""
 
 
 class Distribution(Struct, frozen=True):
@@ -50,6 +52,9 @@ class Distribution(Struct, frozen=True):
     """Of each bucket, not cumulative; one more than the instrument has bounds."""
     sum: float
     count: int
+    exponential: Buckets | None = None
+    """The same values once more; all series of an instrument have it, or none."""
+    exemplar: Exemplar | None = None
 
 
 class Family(Struct, frozen=True):
@@ -61,46 +66,12 @@ class Family(Struct, frozen=True):
     """Since when the values add up, epoch seconds; None for gauges."""
 
 
-def label(value: str | None, *, missing: str = "unknown") -> str:
-    """Make a label value of any text: encodable as UTF-8, and not longer than a name is.
-
-    Args:
-        value: what an event said; None where it said nothing.
-        missing: stands for None and for the empty string.
-    """
-    if not value:
-        return missing
-    value = value[:MAX_LABEL_CHARS]
-    # JSON can carry lone surrogates, which neither a page nor a protobuf string can.
-    return value if value.isascii() else value.encode("utf-8", "replace").decode("utf-8")
-
-
 def edges(instrument: Instrument) -> tuple[float, ...]:
     """Return what to bisect for the index of a value's bucket in a histogram's cell.
 
     ``cell[bisect_left(edges(instrument), value)] += 1; cell[0] += value`` records a finite value.
     """
     return (float("-inf"), *instrument.bounds)
-
-
-class Cells(dict[K, V]):
-    """Remembers what *make* returned for a key, for at most *limit* keys; then forgets them all.
-
-    ``cells[key]`` costs one dictionary look-up when the key is known. Forgetting is harmless:
-    *make* finds the same cell again.
-    """
-
-    def __init__(self, make: Callable[[K], V], limit: int = MAX_SERIES) -> None:
-        super().__init__()
-        self._make = make
-        self._limit = limit
-
-    def __missing__(self, key: K) -> V:
-        made = self._make(key)
-        if len(self) >= self._limit:
-            self.clear()
-        self[key] = made
-        return made
 
 
 class _Series:
@@ -112,6 +83,9 @@ class _Series:
         self._empty = empty
         self._cells: dict[Labels, Cell] = {}
         self._other: Cell = empty.copy()
+        # The engine folds kinds beyond its own limit into "other" too: one series, not two.
+        self._others: Labels = (OTHER,) * len(instrument.attributes)
+        self.exemplars = Exemplars()
         if not instrument.attributes:
             self.cell()  # a counter without labels exists from the start, as 0
 
@@ -128,6 +102,14 @@ class _Series:
             cell = self._cells[labels] = self._empty.copy()
         return cell
 
+    def place(self, *labels: str) -> Labels:
+        """Return the labels that a set of label values is shown under, the same each time.
+
+        They are those, or beyond the limit the other ones: what is kept beside the cells, such as
+        the ``exemplars``, is kept by them.
+        """
+        return self._others if self.cell(*labels) is self._other else labels
+
     @property
     def overflow(self) -> float:
         """Records that went to the other cell."""
@@ -137,10 +119,8 @@ class _Series:
         if not self.overflow:
             return self._cells.items()
         cells = self._cells.copy()
-        others = (OTHER,) * len(self.instrument.attributes)
-        # The engine folds kinds beyond its own limit into "other" too: one series, not two.
-        same = cells.get(others, self._empty)
-        cells[others] = [a + b for a, b in zip(same, self._other, strict=True)]
+        same = cells.get(self._others, self._empty)
+        cells[self._others] = [a + b for a, b in zip(same, self._other, strict=True)]
         return cells.items()
 
 
@@ -162,21 +142,30 @@ class Counter(_Series):
 
     def points(self) -> tuple[Number, ...]:
         """Copy all series."""
-        return tuple([Number(labels, cell[0]) for labels, cell in self._items()])
+        exemplar = self.exemplars.read().get
+        return tuple([Number(labels, cell[0], exemplar(labels)) for labels, cell in self._items()])
 
 
 class Histogram(_Series):
     """How values are distributed over buckets, for each set of label values."""
 
-    def __init__(self, instrument: Instrument, *, limit: int) -> None:
+    def __init__(self, instrument: Instrument, *, limit: int, exponential: bool = False) -> None:
         self._edges = edges(instrument)
+        self._is_exponential = exponential
+        self._exponentials: dict[Labels, Exponential] = {}
         super().__init__(instrument, limit=limit, empty=[0.0, *([0] * len(self._edges))])
 
     def record(self, value: float, *labels: str) -> None:
-        """Record in one series; for paths that are not hot."""
+        """Record in one series, in all its buckets; for paths that are not hot."""
         cell = self.cell(*labels)
         cell[bisect_left(self._edges, value)] += 1
         cell[0] += value
+        if self._is_exponential:
+            self.exponential(*labels).record(value)
+
+    def exponential(self, *labels: str) -> Exponential:
+        """The exponential buckets beside a cell; what goes to the one has to go to the other."""
+        return self._exponentials.setdefault(self.place(*labels), Exponential())
 
     @property
     def overflow(self) -> float:
@@ -185,25 +174,35 @@ class Histogram(_Series):
 
     def points(self) -> tuple[Distribution, ...]:
         """Copy all series that have a value: an empty one is a score of zeros on the page."""
+        exemplar = self.exemplars.read().get
+        exponential = self._exponentials.get
         points = []
         for labels, cell in self._items():
             counts = cast("tuple[int, ...]", tuple(cell[1:]))  # only the sum is a float
             if count := sum(counts):
-                points.append(Distribution(labels, counts, cell[0], count))
+                fine = exponential(labels)
+                buckets = None if fine is None else fine.read()
+                points.append(
+                    Distribution(labels, counts, cell[0], count, buckets, exemplar(labels))
+                )
         return tuple(points)
 
 
 class Aggregate:
     """All counters and histograms of the process."""
 
-    def __init__(self, *, started_at: float, limit: int = MAX_SERIES) -> None:
+    def __init__(
+        self, *, started_at: float, limit: int = MAX_SERIES, exponential: bool = False
+    ) -> None:
         """Make an empty one.
 
         Args:
             started_at: since when its values add up, epoch seconds.
             limit: series of one instrument before further ones are counted as ``other``.
+            exponential: whether histograms of durations have exponential buckets too.
         """
         self.started_at = started_at
+        self.exponential = exponential
         self._limit = limit
         self._counters: dict[Instrument, Counter] = {}
         self._histograms: dict[Instrument, Histogram] = {}
@@ -217,7 +216,10 @@ class Aggregate:
     def histogram(self, instrument: Instrument) -> Histogram:
         """The histogram of *instrument*, the same each time."""
         if instrument not in self._histograms:
-            self._histograms[instrument] = Histogram(instrument, limit=self._limit)
+            exponential = self.exponential and instrument.unit in _DURATIONS
+            self._histograms[instrument] = Histogram(
+                instrument, limit=self._limit, exponential=exponential
+            )
         return self._histograms[instrument]
 
     def collect(self) -> tuple[Family, ...]:

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable
 from ..core.states import WorkerState
 from ..core.view import BrokerGauge, QueueGauge, TaskGauge, View, WorkerGauge
 from . import instruments as table
-from .aggregate import Family, Labels, Number, label
+from .aggregate import Family, Number
 from .instruments import Instrument
+from .labels import Labels, label
 
 ALL_QUEUES = "*"
 """Stands for the queue where a broker keeps one number for all; no queue of Redis is called so."""

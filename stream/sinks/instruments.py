@@ -46,6 +46,9 @@ ATTEMPT_BOUNDS = (1.0, 2.0, 3.0, 5.0, 10.0, 20.0)
 POLL_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 """Seconds: a poll is a handful of commands in one round trip."""
 
+LOOP_BOUNDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+"""Seconds: an idle loop is late by less than the first, one that is late by the last is stuck."""
+
 
 def _counter(name: str, unit: str, *attributes: str, about: str) -> Instrument:
     return Instrument(name, Type.COUNTER, unit, attributes, about)
@@ -345,6 +348,12 @@ TABLE_EVICTED = _gauge(
 RECORDS_LOST = _counter(
     "stream.records.lost", "{record}", about="Lines for stdout that nobody took in time."
 )
+LOOP_DELAY = _histogram(
+    "stream.loop.delay",
+    "s",
+    bounds=LOOP_BOUNDS,
+    about="How late the event loop did what it was asked for, looked at 20 times a second.",
+)
 QUEUES_STALLED = _counter(
     "stream.queues.stalled", "{queue}", about="Times that a queue was found not to be consumed."
 )
@@ -379,7 +388,45 @@ EXPORT_FAILURES = _counter(
     "stream.export.failures", "{batch}", "signal", about="Attempts to send that failed."
 )
 EXPORT_WAITING = _gauge(
-    "stream.export.waiting", "{item}", "signal", about="Items waiting to be sent."
+    "stream.export.waiting", "{item}", "signal", about="Items waiting in memory to be sent."
+)
+EXPORT_SPOOLED = _gauge(
+    "stream.export.spooled", "{item}", "signal", about="Items waiting on disk to be sent."
+)
+EXPORT_RECOVERED = _counter(
+    "stream.export.recovered",
+    "{item}",
+    "signal",
+    about="Of the accepted, items that were on disk at the start.",
+)
+EXPORT_CIRCUIT = _gauge(
+    "stream.export.circuit",
+    "{circuit}",
+    "signal",
+    about="1 while nothing is sent because the receiver failed.",
+)
+SPOOL_BYTES = _gauge(
+    "stream.spool.bytes", "By", "signal", about="Size of the files that items wait in."
+)
+SPOOL_DAMAGED = _counter(
+    "stream.spool.damaged",
+    "{place}",
+    "signal",
+    about="Places in those files that could not be read.",
+)
+SPOOL_FAILURES = _counter(
+    "stream.spool.failures", "{attempt}", "signal", about="Times that the disk refused."
+)
+
+# The service itself: which spans are made.
+SPANS_UNSAMPLED = _counter(
+    "stream.spans.unsampled",
+    "{span}",
+    "reason",
+    about="Spans left out by the sampler (sampled_out) or by the choice of spans (policy).",
+)
+SPANS_RATIO = _gauge(
+    "stream.spans.ratio", "1", about="Share of new traces that is kept now, 0 to 1."
 )
 
 TABLE: tuple[Instrument, ...] = tuple(

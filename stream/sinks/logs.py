@@ -1,42 +1,50 @@
-"""Effects become log records: what failed, was retried, lost or got stuck, and the workers.
+"""Effects become log records, for the export and as lines.
 
-Each record carries the ids of the attempt's ``process`` span (see `spans`), also before that span
-has ended, and an id of its own that is the same whoever makes it.
+What failed, was retried, lost or got stuck, workers and queues have theirs always; runs that start
+and complete, arguments and results only where the settings ask for them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from sys import getsizeof
+from typing import Any, Final
 
+from ..config import RecordSettings
 from ..core.effects import (
     Advised,
+    AttemptBegan,
     AttemptEnded,
     Effect,
     QueueMoved,
     QueueStalled,
     StuckBegan,
     StuckEnded,
+    TaskRevised,
     WorkerChanged,
 )
 from ..export.buffer import Buffer
 from ..export.records import Log
 from ..export.resources import Resources
+from .cluster_records import advice_record, moved_record, stalled_record, worker_record
 from .log_records import (
-    advice_record,
-    attempt_record,
-    queue_record,
+    Observed,
+    began_record,
+    ended_record,
+    observed,
+    revised_record,
     stuck_record,
     unstuck_record,
-    worker_record,
 )
 from .stdout import JsonLines
 
 # Each takes the class that it is filed under, which a mapping's type cannot say.
-_RECORDS: Mapping[type[Effect], Callable[[Any, Resources], Log | None]] = {
-    AttemptEnded: attempt_record,
+_RECORDS: Mapping[type[Effect], Callable[[Any, Observed], Log | None]] = {
+    AttemptBegan: began_record,
+    AttemptEnded: ended_record,
+    TaskRevised: revised_record,
     StuckBegan: stuck_record,
     StuckEnded: unstuck_record,
-    QueueStalled: queue_record,
-    QueueMoved: queue_record,
+    QueueStalled: stalled_record,
+    QueueMoved: moved_record,
     Advised: advice_record,
     WorkerChanged: worker_record,
 }
@@ -49,21 +57,29 @@ class LogSink:
         buffer: where they wait for export; None exports none.
         resources: the resource of each worker.
         lines: where they are written; None writes none.
+        settings: what they tell.
     """
 
     def __init__(
-        self, buffer: Buffer[Log] | None, resources: Resources, *, lines: JsonLines | None = None
+        self,
+        buffer: Buffer[Log] | None,
+        resources: Resources,
+        *,
+        lines: JsonLines | None = None,
+        settings: RecordSettings = RecordSettings(),  # noqa: B008 - frozen
     ) -> None:
         self._buffer = buffer
-        self._resources = resources
         self._lines = lines
+        self._observed = observed(resources, settings)
 
     def accept(self, effects: Sequence[Effect]) -> None:
         """Make the records of what is worth one."""
+        if self._buffer is None and self._lines is None:
+            return
         logs = []
         for effect in effects:
             make = _RECORDS.get(type(effect))
-            if make is not None and (log := make(effect, self._resources)) is not None:
+            if make is not None and (log := make(effect, self._observed)) is not None:
                 logs.append(log)
         if not logs:
             return
@@ -71,3 +87,21 @@ class LogSink:
             self._buffer.extend(logs)
         if self._lines is not None:
             self._lines.add(logs)
+
+
+# What `tracemalloc` finds for records whose uuid nothing else holds, and their place in a deque.
+_LOG_BYTES: Final = 400
+_ATTRIBUTE_BYTES: Final = 80
+_TEXTS: Final = frozenset(
+    {"error", "exception.message", "exception.stacktrace", "args", "kwargs", "result"}
+)
+"""The attributes that may be long."""
+
+
+def log_bytes(log: Log) -> int:
+    """Return about how much memory a record takes while it waits; exact for its long texts."""
+    size = _LOG_BYTES + _ATTRIBUTE_BYTES * len(log.attributes)
+    for name, value in log.attributes:
+        if name in _TEXTS:
+            size += getsizeof(value)
+    return size

@@ -4,49 +4,27 @@ Gauges are not here: they are read from the engine's tables (`gauges`). The hand
 every effect, so they hold the cells of a kind together and change them in place.
 """
 
+import math
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Sequence
-from enum import StrEnum
-from typing import TypeVar
+from collections.abc import Callable, Sequence
 
-from ..core.effects import (
-    Advised,
-    AttemptEnded,
-    Effect,
-    EventsMissed,
-    GapMarked,
-    Odd,
-    Oddity,
-    QueueMoved,
-    QueueStalled,
-    Received,
-    Sent,
-    Started,
-    StuckBegan,
-    StuckEnded,
-    StuckReason,
-    TaskFinished,
-    TaskForgotten,
-    TaskRevised,
-    WorkerChanged,
-    WorkerForgotten,
-)
+from ..core.effects import AttemptEnded, Effect, Received, Sent, Started, TaskFinished
 from ..core.kinds import Kind
-from ..core.states import State, WorkerState
+from ..core.states import State
 from . import instruments as table
-from .aggregate import Aggregate, Cell, Cells, Counter, Labels, edges, label
+from .aggregate import Aggregate, Cell, edges
+from .cells import Cells
+from .durations import MAX_SECONDS, ExponentialDurations
+from .exemplars import example
+from .incidents import Incidents
 from .instruments import Instrument
-
-S = TypeVar("S", bound=StrEnum)
-
-MAX_SECONDS = 1e9
-"""Thirty years: no latency. One infinity or NaN from the wire would spoil a sum for ever."""
+from .labels import RAN, Labels, conventional, error, label, names
 
 # Looked up once: a member of an enumeration costs 50 ns at each access on Python 3.11.
 _SUCCESS, _FAILURE, _RETRY, _REQUEUED = State.SUCCESS, State.FAILURE, State.RETRY, State.REQUEUED
 
-_RAN = frozenset({_SUCCESS, _FAILURE, _RETRY})
-"""Deliveries that end so have run, and should say for how long."""
+_EXEMPLARY = frozenset({_FAILURE, _RETRY, State.LOST})
+"""Deliveries that end so are worth an example however long they ran; their spans are kept."""
 
 _ENDS: dict[State, Instrument] = {
     State.REVOKED: table.TASK_REVOKED,
@@ -62,11 +40,11 @@ class _StartCells:
     __slots__ = ("attempts", "prefetch", "started", "wait")
 
     def __init__(self, aggregate: Aggregate, kind: Kind) -> None:
-        names = _names(kind)
-        self.started = aggregate.counter(table.TASK_STARTED).cell(*names)
-        self.attempts = aggregate.counter(table.TASK_ATTEMPTS).cell(*names)
-        self.wait = aggregate.histogram(table.TASK_WAIT_TIME).cell(*names)
-        self.prefetch = aggregate.histogram(table.TASK_PREFETCH_TIME).cell(*names)
+        labels = names(kind)
+        self.started = aggregate.counter(table.TASK_STARTED).cell(*labels)
+        self.attempts = aggregate.counter(table.TASK_ATTEMPTS).cell(*labels)
+        self.wait = aggregate.histogram(table.TASK_WAIT_TIME).cell(*labels)
+        self.prefetch = aggregate.histogram(table.TASK_PREFETCH_TIME).cell(*labels)
 
 
 class _EndCells:
@@ -75,28 +53,44 @@ class _EndCells:
     __slots__ = ("attempts", "completed", "duration", "finished", "total")
 
     def __init__(self, aggregate: Aggregate, kind: Kind, state: State) -> None:
-        names = _names(kind)
-        self.finished = aggregate.counter(table.TASK_FINISHED).cell(*names, state)
+        labels = names(kind)
+        self.finished = aggregate.counter(table.TASK_FINISHED).cell(*labels, state)
         self.completed = (
-            aggregate.counter(table.TASK_COMPLETED).cell(*names) if state is _SUCCESS else None
+            aggregate.counter(table.TASK_COMPLETED).cell(*labels) if state is _SUCCESS else None
         )
-        self.duration = aggregate.histogram(table.TASK_DURATION).cell(*names, state)
-        self.total = aggregate.histogram(table.TASK_TOTAL_TIME).cell(*names)
-        self.attempts = aggregate.histogram(table.ATTEMPTS_PER_TASK).cell(names[0], state)
+        self.duration = aggregate.histogram(table.TASK_DURATION).cell(*labels, state)
+        self.total = aggregate.histogram(table.TASK_TOTAL_TIME).cell(*labels)
+        self.attempts = aggregate.histogram(table.ATTEMPTS_PER_TASK).cell(labels[0], state)
 
 
 class MetricsSink:
     """Counts effects into an aggregate."""
 
-    def __init__(self, aggregate: Aggregate, *, system: str = "redis") -> None:
+    def __init__(
+        self,
+        aggregate: Aggregate,
+        *,
+        system: str = "redis",
+        slow: float = 0.0,
+        exemplars: bool = True,
+    ) -> None:
         """Make a sink.
 
         Args:
             aggregate: what it counts into; only this thread may change it.
             system: the broker, as ``messaging.system`` names it.
+            slow: seconds from which a run is an example of its series; 0: never.
+            exemplars: whether runs that failed or were slow are examples at all.
         """
         self._aggregate = aggregate
         self._system = system
+        self._exemplars = exemplars
+        self._slow = slow or math.inf
+        self._failure: AttemptEnded | None = None
+        """The last attempt that failed: the end of its task, told next, has no trace."""
+        self._durations = (
+            ExponentialDurations(aggregate, system=system) if aggregate.exponential else None
+        )
         self._sent: Cells[Kind, Cell] = Cells(self._sent_cell)
         self._consumed: Cells[Kind, Cell] = Cells(self._consumed_cell)
         self._starts: Cells[Kind, _StartCells] = Cells(lambda kind: _StartCells(aggregate, kind))
@@ -104,15 +98,15 @@ class MetricsSink:
         self._ends: Cells[tuple[Kind, State], _EndCells] = Cells(
             lambda key: _EndCells(aggregate, *key)
         )
+        self._failures: Cells[tuple[Kind, str | None], tuple[Cell, Labels]] = Cells(
+            self._failure_cell
+        )
+        self._run_places: Cells[tuple[Kind, str | None], Labels] = Cells(self._run_place)
+        self._run_exemplars = aggregate.histogram(table.PROCESS_DURATION).exemplars
+        self._failure_exemplars = aggregate.counter(table.TASK_FAILED).exemplars
         unknown = aggregate.counter(table.LATENCY_UNKNOWN)
         self._no_wait, self._no_prefetch = unknown.cell("wait"), unknown.cell("prefetch")
         self._no_run, self._no_total = unknown.cell("run"), unknown.cell("total")
-        self._odd = _closed(aggregate.counter(table.EVENTS_ODD), Oddity)
-        self._stuck = _closed(aggregate.counter(table.TASKS_STUCK), StuckReason)
-        self._changed = _closed(aggregate.counter(table.WORKERS_CHANGED), WorkerState)
-        self._unstuck = aggregate.counter(table.TASKS_UNSTUCK).cell()
-        self._stalled = aggregate.counter(table.QUEUES_STALLED).cell()
-        self._missed = aggregate.counter(table.EVENTS_MISSED).cell()
         # By exact type: an effect costs one look-up and one call.
         self._handlers: dict[type, Callable[..., None]] = {
             Sent: self._on_sent,
@@ -120,18 +114,7 @@ class MetricsSink:
             Started: self._on_started,
             AttemptEnded: self._on_attempt_ended,
             TaskFinished: self._on_finished,
-            TaskRevised: self._on_revised,
-            TaskForgotten: self._on_uncounted,
-            WorkerForgotten: self._on_uncounted,
-            StuckBegan: self._on_stuck,
-            StuckEnded: self._on_unstuck,
-            QueueStalled: self._on_stalled,
-            QueueMoved: self._on_uncounted,
-            Advised: self._on_uncounted,
-            WorkerChanged: self._on_worker,
-            EventsMissed: self._on_missed,
-            GapMarked: self._on_gap,
-            Odd: self._on_odd,
+            **Incidents(aggregate).handlers,
         }
 
     def accept(self, effects: Sequence[Effect]) -> None:
@@ -139,6 +122,8 @@ class MetricsSink:
         handlers = self._handlers
         for effect in effects:
             handlers[type(effect)](effect)
+        if self._durations is not None:
+            self._durations.accept(effects)
 
     # The hot ones.
 
@@ -148,7 +133,7 @@ class MetricsSink:
     def _on_received(self, effect: Received) -> None:
         self._consumed[effect.kind][0] += 1
         if effect.redelivered:
-            self._aggregate.counter(table.TASK_REDELIVERED).add(1, *_names(effect.kind))
+            self._aggregate.counter(table.TASK_REDELIVERED).add(1, *names(effect.kind))
 
     def _on_started(self, effect: Started) -> None:
         cells = self._starts[effect.kind]
@@ -169,18 +154,22 @@ class MetricsSink:
             self._no_prefetch[0] += 1
         if effect.eta_delay is not None:
             delays = self._aggregate.histogram(table.TASK_ETA_DELAY)
-            delays.record(effect.eta_delay, *_names(effect.kind))
+            delays.record(effect.eta_delay, *names(effect.kind))
 
     def _on_attempt_ended(self, effect: AttemptEnded) -> None:
         state, run = effect.state, effect.run
-        error_type = None if state is _SUCCESS else effect.error_type or _error(state)
+        error_type = None if state is _SUCCESS else error(state, effect.error_type)
         if run is not None and 0.0 <= run < MAX_SECONDS:
             cell = self._processed[effect.kind, error_type]
             cell[bisect_left(_RUN_EDGES, run)] += 1
             cell[0] += run
-        elif run is not None or state in _RAN:
+            if run >= self._slow or (error_type is not None and state in _EXEMPLARY):
+                self._exemplify_run(effect, run, error_type)
+        elif run is not None or state in RAN:
             self._no_run[0] += 1
-        if state is _RETRY:
+        if state is _FAILURE:
+            self._failure = effect
+        elif state is _RETRY:
             self._add(table.TASK_RETRIES, effect.kind, error_type)
         elif state is _REQUEUED and not effect.inferred:
             self._add(table.TASK_REJECTED, effect.kind, effect.reason)
@@ -206,78 +195,52 @@ class MetricsSink:
         if cells.completed is not None:
             cells.completed[0] += 1
         elif state is _FAILURE:
-            self._add(table.TASK_FAILED, effect.kind, effect.error_type or _error(state))
+            self._count_failure(effect)
         elif state in _ENDS:
             self._add(_ENDS[state], effect.kind, effect.reason)
 
-    # The rare ones.
+    def _exemplify_run(self, effect: AttemptEnded, run: float, error_type: str | None) -> None:
+        if self._exemplars:
+            place = self._run_places[effect.kind, error_type]
+            self._run_exemplars.keep(place, example(run, effect))
 
-    def _on_revised(self, effect: TaskRevised) -> None:
-        self._aggregate.counter(table.TASKS_REVISED).add(1, effect.was, effect.state)
-
-    def _on_uncounted(self, _: Effect) -> None:
-        """Nothing to count: a record, or something that a log record tells."""
-
-    def _on_stalled(self, _: QueueStalled) -> None:
-        self._stalled[0] += 1
-
-    def _on_stuck(self, effect: StuckBegan) -> None:
-        self._stuck[effect.reason][0] += 1
-
-    def _on_unstuck(self, _: StuckEnded) -> None:
-        self._unstuck[0] += 1
-
-    def _on_worker(self, effect: WorkerChanged) -> None:
-        self._changed[effect.state][0] += 1
-
-    def _on_missed(self, effect: EventsMissed) -> None:
-        self._missed[0] += effect.count
-
-    def _on_gap(self, effect: GapMarked) -> None:
-        source = label(effect.source)
-        self._aggregate.counter(table.SOURCE_GAPS).add(1, source)
-        self._aggregate.counter(table.SOURCE_GAP_TIME).add(effect.seconds, source)
-
-    def _on_odd(self, effect: Odd) -> None:
-        self._odd[effect.oddity][0] += effect.count
+    def _count_failure(self, effect: TaskFinished) -> None:
+        cell, place = self._failures[effect.kind, effect.error_type]
+        cell[0] += 1
+        attempt = self._failure
+        if self._exemplars and attempt is not None and attempt.uuid == effect.uuid:
+            self._failure_exemplars.keep(place, example(1, attempt))
 
     # Cells of what was not seen before.
 
     def _add(self, instrument: Instrument, kind: Kind, why: str | None) -> None:
-        self._aggregate.counter(instrument).add(1, *_names(kind), label(why))
+        self._aggregate.counter(instrument).add(1, *names(kind), label(why))
 
     def _sent_cell(self, kind: Kind) -> Cell:
-        return self._aggregate.counter(table.SENT_MESSAGES).cell(*self._conventional(kind, "send"))
+        labels = conventional(self._system, kind, "send")
+        return self._aggregate.counter(table.SENT_MESSAGES).cell(*labels)
 
     def _consumed_cell(self, kind: Kind) -> Cell:
-        labels = self._conventional(kind, "receive")
+        labels = conventional(self._system, kind, "receive")
         return self._aggregate.counter(table.CONSUMED_MESSAGES).cell(*labels)
 
-    def _process_cell(self, key: tuple[Kind, str | None]) -> Cell:
+    def _failure_cell(self, key: tuple[Kind, str | None]) -> tuple[Cell, Labels]:
         kind, error_type = key
-        return self._aggregate.histogram(table.PROCESS_DURATION).cell(
-            *self._conventional(kind, "process"), label(error_type, missing="")
-        )
+        labels = (*names(kind), label(error(_FAILURE, error_type)))
+        failed = self._aggregate.counter(table.TASK_FAILED)
+        return failed.cell(*labels), failed.place(*labels)
 
-    def _conventional(self, kind: Kind, operation: str) -> Labels:
-        return (self._system, label(kind.queue), operation, label(kind.name))
+    def _process_cell(self, key: tuple[Kind, str | None]) -> Cell:
+        return self._aggregate.histogram(table.PROCESS_DURATION).cell(*self._run_labels(*key))
+
+    def _run_place(self, key: tuple[Kind, str | None]) -> Labels:
+        return self._aggregate.histogram(table.PROCESS_DURATION).place(*self._run_labels(*key))
+
+    def _run_labels(self, kind: Kind, error_type: str | None) -> Labels:
+        return (*conventional(self._system, kind, "process"), label(error_type, missing=""))
 
 
 _WAIT_EDGES = edges(table.TASK_WAIT_TIME)
 _RUN_EDGES = edges(table.PROCESS_DURATION)
 _DURATION_EDGES = edges(table.TASK_DURATION)
 _ATTEMPT_EDGES = edges(table.ATTEMPTS_PER_TASK)
-
-
-def _names(kind: Kind) -> tuple[str, str]:
-    return label(kind.name), label(kind.queue)
-
-
-def _error(state: State) -> str:
-    """Name an error that has no class: the conventions' word, or how the delivery ended."""
-    return "_OTHER" if state in _RAN else state
-
-
-def _closed(counter: Counter, values: Iterable[S]) -> dict[S, Cell]:
-    """Make a cell for each value of a closed set, so that each series begins at 0."""
-    return {value: counter.cell(value) for value in values}

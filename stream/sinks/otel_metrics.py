@@ -1,14 +1,18 @@
 """Collected families as the SDK's `MetricsData`, which an OTLP exporter takes as it is.
 
 Built by hand, so that our own aggregator (a tenth of the cost) feeds the SDK's exporter. There is
-exactly one resource and one scope: the exporter silently overwrites equal ones.
+exactly one resource and one scope: the exporter silently overwrites equal ones. Everything is
+cumulative; so an exemplar is sent until there is a newer one, and its own time says how old it is.
 """
 
 from collections.abc import Iterable
 from typing import cast
 
+from opentelemetry.sdk.metrics import Exemplar as SdkExemplar
 from opentelemetry.sdk.metrics.export import (
     AggregationTemporality,
+    ExponentialHistogram,
+    ExponentialHistogramDataPoint,
     Gauge,
     Histogram,
     HistogramDataPoint,
@@ -19,17 +23,25 @@ from opentelemetry.sdk.metrics.export import (
     ScopeMetrics,
     Sum,
 )
+from opentelemetry.sdk.metrics.export import Buckets as SdkBuckets
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from .. import __version__
 from ..export.encoding import SCHEMA_URL
 from .aggregate import Distribution, Family, Number
+from .exemplars import Exemplar
+from .exponential import Buckets
 from .instruments import Instrument, Type
 
 SCOPE = InstrumentationScope("stream", __version__, SCHEMA_URL)
 
 _CUMULATIVE = AggregationTemporality.CUMULATIVE
+_NO_BUCKETS = SdkBuckets(offset=0, bucket_counts=())
+
+# Cumulative extremes say nothing about the last interval and cost the hot path; the protocol
+# has them optional, and the encoder leaves a None out.
+_ABSENT = cast("float", None)
 
 
 def metrics_data(families: Iterable[Family], resource: Resource, at: float) -> MetricsData:
@@ -53,7 +65,7 @@ def metrics_data(families: Iterable[Family], resource: Resource, at: float) -> M
     return MetricsData([ResourceMetrics(resource, [scope_metrics], resource.schema_url)])
 
 
-def _points(family: Family, at: float) -> Sum | Gauge | Histogram:
+def _points(family: Family, at: float) -> Sum | Gauge | Histogram | ExponentialHistogram:
     instrument, now = family.instrument, _nanoseconds(at)
     start = 0 if family.started_at is None else _nanoseconds(family.started_at)
     match instrument.type:
@@ -62,36 +74,77 @@ def _points(family: Family, at: float) -> Sum | Gauge | Histogram:
         case Type.GAUGE:
             return Gauge(_numbers(family, start, now))
         case Type.HISTOGRAM:
-            return Histogram(_distributions(family, start, now), _CUMULATIVE)
+            return _histogram(family, start, now)
 
 
 def _numbers(family: Family, start: int, now: int) -> list[NumberDataPoint]:
     return [
-        NumberDataPoint(_attributes(family.instrument, point.labels), start, now, point.value)
+        NumberDataPoint(
+            _attributes(family.instrument, point.labels),
+            start,
+            now,
+            point.value,
+            _exemplars(point.exemplar),
+        )
         for point in family.points
         if isinstance(point, Number)
     ]
 
 
-def _distributions(family: Family, start: int, now: int) -> list[HistogramDataPoint]:
-    # Cumulative extremes say nothing about the last interval and cost the hot path; the protocol
-    # has them optional, and the encoder leaves a None out.
-    absent = cast("float", None)
-    return [
-        HistogramDataPoint(
-            attributes=_attributes(family.instrument, point.labels),
-            start_time_unix_nano=start,
-            time_unix_nano=now,
-            count=point.count,
-            sum=point.sum,
-            bucket_counts=point.counts,
-            explicit_bounds=family.instrument.bounds,
-            min=absent,
-            max=absent,
-        )
-        for point in family.points
-        if isinstance(point, Distribution)
+def _histogram(family: Family, start: int, now: int) -> Histogram | ExponentialHistogram:
+    points = [point for point in family.points if isinstance(point, Distribution)]
+    exponential = [
+        _exponential(family.instrument, point, point.exponential, start, now)
+        for point in points
+        if point.exponential is not None
     ]
+    if exponential:
+        return ExponentialHistogram(exponential, _CUMULATIVE)
+    return Histogram([_explicit(family.instrument, p, start, now) for p in points], _CUMULATIVE)
+
+
+def _explicit(
+    instrument: Instrument, point: Distribution, start: int, now: int
+) -> HistogramDataPoint:
+    return HistogramDataPoint(
+        attributes=_attributes(instrument, point.labels),
+        start_time_unix_nano=start,
+        time_unix_nano=now,
+        count=point.count,
+        sum=point.sum,
+        bucket_counts=point.counts,
+        explicit_bounds=instrument.bounds,
+        min=_ABSENT,
+        max=_ABSENT,
+        exemplars=_exemplars(point.exemplar),
+    )
+
+
+def _exponential(
+    instrument: Instrument, point: Distribution, buckets: Buckets, start: int, now: int
+) -> ExponentialHistogramDataPoint:
+    return ExponentialHistogramDataPoint(
+        attributes=_attributes(instrument, point.labels),
+        start_time_unix_nano=start,
+        time_unix_nano=now,
+        count=point.count,
+        sum=point.sum,
+        scale=buckets.scale,
+        zero_count=buckets.zeros,
+        positive=SdkBuckets(buckets.offset, buckets.counts),
+        negative=_NO_BUCKETS,
+        flags=0,
+        min=_ABSENT,
+        max=_ABSENT,
+        exemplars=_exemplars(point.exemplar),
+    )
+
+
+def _exemplars(exemplar: Exemplar | None) -> list[SdkExemplar]:
+    if exemplar is None:
+        return []
+    at = _nanoseconds(exemplar.at)
+    return [SdkExemplar({}, exemplar.value, at, exemplar.span_id, exemplar.trace_id)]
 
 
 def _attributes(instrument: Instrument, labels: tuple[str, ...]) -> dict[str, str]:

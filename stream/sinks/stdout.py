@@ -16,7 +16,7 @@ _NANOSECONDS = 1_000_000_000
 
 
 class JsonLines:
-    """Takes records at once and writes them as lines through structlog, in a thread. Never raises.
+    """Takes records at once; renders them with structlog and writes them in a thread. Never raises.
 
     Whoever reads may be slow or stop reading, and that must not hold up anything else: lines wait,
     and beyond a limit they are lost and counted.
@@ -31,7 +31,8 @@ class JsonLines:
         self._file = file
         self._tell = tell
         self._limit = limit
-        self._waiting: list[str] = []
+        self._waiting: list[Log] = []
+        self._rendered: list[str] = []
         self._broken = False
         self._writing = False
         self._changed = anyio.Event()
@@ -47,14 +48,13 @@ class JsonLines:
         )
 
     def msg(self, line: str) -> None:
-        """Keep a rendered line; called by structlog."""
-        self._waiting.append(line)
+        """Keep a rendered line; called by structlog, in the thread."""
+        self._rendered.append(line)
 
     def add(self, logs: Sequence[Log]) -> None:
         """Take records in; those for which there is no room are lost."""
         room = 0 if self._broken else self._limit - len(self._waiting)
-        for log in logs[: max(0, room)]:
-            self._log.msg(log.event_name, **_fields(log))
+        self._waiting += logs[: max(0, room)]
         self._lose(len(logs) - max(0, room))
         self._notify()
 
@@ -64,17 +64,17 @@ class JsonLines:
         while True:
             while not self._waiting:
                 await self._changed.wait()
-            lines, self._waiting = self._waiting, []
+            logs, self._waiting = self._waiting, []
             self._writing = True
             # Abandoned where nobody reads: the thread waits, the service does not.
             done = await to_thread.run_sync(
-                self._put, lines, limiter=limiter, abandon_on_cancel=True
+                self._put, logs, limiter=limiter, abandon_on_cancel=True
             )
             self._writing = False
             if done:
-                self.written += len(lines)
+                self.written += len(logs)
             else:
-                self._lose(len(lines))
+                self._lose(len(logs))
             self._notify()
 
     async def until_written(self) -> None:
@@ -82,7 +82,10 @@ class JsonLines:
         while self._waiting or self._writing:
             await self._changed.wait()
 
-    def _put(self, lines: list[str]) -> bool:
+    def _put(self, logs: list[Log]) -> bool:
+        for log in logs:
+            self._log.msg(log.event_name, **_fields(log))
+        lines, self._rendered = self._rendered, []
         try:
             self._file.write("".join(f"{line}\n" for line in lines))
             self._file.flush()

@@ -1,7 +1,7 @@
 """What the service tells about itself, counted beside what it tells about the tasks.
 
 Series of closed sets (reasons, signals) begin at 0, so that a rate shows the first loss. What
-became of exported items is not counted here but read from the export's own ledgers.
+became of exported items and of spans is not counted here but read from those who decide it.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,6 +9,8 @@ from typing import assert_never
 
 from ..events import Reason
 from ..export.buffer import Ledger
+from ..export.circuit import Health, State
+from ..export.store import SpoolStatistics
 from ..occurrences import (
     EventsDecoded,
     EventsRejected,
@@ -17,22 +19,28 @@ from ..occurrences import (
     FramesReceived,
     FramesShed,
     ItemsDropped,
+    ItemsRecovered,
+    ItemsSpooled,
+    LoopDelayed,
     Occurrence,
     QueuesPolled,
     RecordsLost,
     Signal,
     SourceLost,
     SourceOpened,
+    SpoolFailed,
 )
 from . import instruments as table
-from .aggregate import Aggregate, Family, Number, label
+from .aggregate import Aggregate, Family, Number
+from .labels import label
+from .spans import SpanStatistics
 
 
 def ledgers(statistics: Mapping[Signal, Ledger], *, started_at: float) -> tuple[Family, ...]:
     """Make the families of what became of every item that was to be exported.
 
     They are read from the ledgers at once, so each scrape balances: accepted = sent + rejected +
-    dropped + waiting.
+    dropped + waiting + spooled.
 
     Args:
         statistics: the ledger of each signal that has an endpoint.
@@ -53,8 +61,43 @@ def ledgers(statistics: Mapping[Signal, Ledger], *, started_at: float) -> tuple[
         Family(table.EXPORT_REJECTED, numbers(lambda ledger: ledger.rejected), started_at),
         Family(table.EXPORT_DROPPED, dropped, started_at),
         Family(table.EXPORT_WAITING, numbers(lambda ledger: ledger.waiting)),
+        Family(table.EXPORT_SPOOLED, numbers(lambda ledger: ledger.spooled)),
+        Family(table.EXPORT_RECOVERED, numbers(lambda ledger: ledger.recovered), started_at),
     )
     return tuple(family for family in families if family.points)
+
+
+def spools(
+    statistics: Mapping[Signal, SpoolStatistics], *, started_at: float
+) -> tuple[Family, ...]:
+    """Make the families of what waits on disk, for each signal that has a spool."""
+    sizes = [Number((signal,), each.size_bytes) for signal, each in statistics.items()]
+    damages = [Number((signal,), each.damaged) for signal, each in statistics.items()]
+    families = (
+        Family(table.SPOOL_BYTES, tuple(sizes)),
+        Family(table.SPOOL_DAMAGED, tuple(damages), started_at),
+    )
+    return families if statistics else ()
+
+
+def circuits(health: Mapping[Signal, Health]) -> tuple[Family, ...]:
+    """Make the family that shows which receivers are not asked now."""
+    points = [Number((signal,), int(each.circuit is State.OPEN)) for signal, each in health.items()]
+    return (Family(table.EXPORT_CIRCUIT, tuple(points)),) if points else ()
+
+
+def sampling(statistics: SpanStatistics, *, started_at: float) -> tuple[Family, ...]:
+    """Make the families of which spans are made.
+
+    Args:
+        statistics: of the sink that makes them.
+        started_at: since when they add up, epoch seconds.
+    """
+    left_out = tuple(Number((reason,), count) for reason, count in statistics.left.items())
+    return (
+        Family(table.SPANS_UNSAMPLED, left_out, started_at),
+        Family(table.SPANS_RATIO, (Number((), float(statistics.ratio)),)),
+    )
 
 
 class SelfTelemetry:
@@ -72,10 +115,12 @@ class SelfTelemetry:
         self._polls = aggregate.histogram(table.POLL_DURATION)
         self._problems = counter(table.POLL_PROBLEMS)
         self._failures = counter(table.EXPORT_FAILURES)
+        self._refusals = counter(table.SPOOL_FAILURES)
         self._records = counter(table.RECORDS_LOST)
+        self._delays = aggregate.histogram(table.LOOP_DELAY)
         self._begin_at_zero()
 
-    def __call__(self, occurrence: Occurrence) -> None:  # noqa: C901 - one case for each
+    def __call__(self, occurrence: Occurrence) -> None:  # noqa: C901, PLR0912 - one case for each
         """Count one occurrence."""
         match occurrence:
             case FramesReceived(source, count):
@@ -96,9 +141,13 @@ class SelfTelemetry:
                 self._problems.add(problems, label(source))
             case ExportFailed(signal):
                 self._failures.add(1, signal)
+            case LoopDelayed(seconds):
+                self._delays.record(seconds)
             case RecordsLost(count):
                 self._records.add(count)
-            case Exported() | ItemsDropped():
+            case SpoolFailed(signal):
+                self._refusals.add(1, signal)
+            case Exported() | ItemsDropped() | ItemsSpooled() | ItemsRecovered():
                 pass  # read from the ledger, which balances
             case _:
                 assert_never(occurrence)
@@ -108,3 +157,4 @@ class SelfTelemetry:
             self._rejected.add(0, reason)
         for signal in Signal:
             self._failures.add(0, signal)
+            self._refusals.add(0, signal)

@@ -5,7 +5,7 @@ import pytest
 
 from stream.core.states import WorkerState
 from stream.core.view import BrokerGauge, View, WorkerGauge
-from stream.server.health import Limits, SourceStatus, Status, health
+from stream.server.health import ExportStatus, Limits, SourceStatus, Status, health
 
 NOW = 1000.0
 SUBSCRIBED = SourceStatus("redis", connected=True, epoch=1)
@@ -92,12 +92,23 @@ def test_limits_can_be_set():
 
 
 def test_a_failing_export_is_shown_and_is_no_reason_to_restart():
-    failing = Status((SUBSCRIBED,), exporting=True, export_ok=False, export_error="503 from it")
-    answer = judge(view(), failing)
+    failing = ExportStatus(
+        "traces", ok=False, circuit="open", retry_in=12.3, last_error="HTTP 503", spooled=1200
+    )
+    answer = judge(view(), Status((SUBSCRIBED,), (ExportStatus("logs"), failing)))
     assert (answer.ok, answer.checks.export) == (True, False)
-    assert answer.details.export == "503 from it"
+    assert answer.details.export == "traces: HTTP 503, next try in 12 s, 1200 on disk"
+    assert [each["circuit"] for each in msgspec.to_builtins(answer)["delivery"]] == [
+        "closed",
+        "open",
+    ]
+
+
+def test_a_receiver_that_takes_everything_is_said():
+    answer = judge(view(), Status((SUBSCRIBED,), (ExportStatus("logs", last_error="once"),)))
+    assert (answer.checks.export, answer.details.export) == (True, "sending")
 
 
 def test_no_endpoint_is_no_failing_export():
-    status = Status((SUBSCRIBED,), exporting=False, export_ok=False)
-    assert judge(view(), status).checks.export
+    answer = judge(view(), Status((SUBSCRIBED,)))
+    assert (answer.checks.export, answer.details.export) == (True, "no endpoint is configured")

@@ -78,6 +78,7 @@ async def test_a_healthy_service_answers_200_with_its_checks():
             "events": "last event 1.0 s ago",
             "export": "no endpoint is configured",
         },
+        "delivery": [],
     }
 
 

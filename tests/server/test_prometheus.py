@@ -1,13 +1,25 @@
 """The page that Prometheus reads, read back by the client's own parsers."""
 
+import math
+from itertools import accumulate
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
+from prometheus_client.utils import floatToGoString
 
 from stream.server.prometheus import name_of, page
 from stream.sinks import instruments as table
 from stream.sinks.aggregate import Aggregate, Family, Number
+from stream.sinks.exemplars import Exemplar
 from stream.sinks.instruments import TABLE, Type
+from stream.sinks.metrics import MetricsSink
+from tests.sinks.counted import attempt, finished
 
 OPENMETRICS = "application/openmetrics-text; version=1.0.0"
 PROMETHEUS_3 = (
@@ -99,6 +111,16 @@ def test_label_values_are_escaped():
     assert read.samples[0].labels == {"queue": 'a"b\\c\nd'}
 
 
+@pytest.mark.parametrize("accept", ["", OPENMETRICS])
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(math.inf, "+Inf"), (-math.inf, "-Inf"), (math.nan, "NaN"), (3, "3.0"), (1e-05, "1e-05")],
+)
+def test_a_number_is_written_as_prometheus_writes_it(accept, value, expected):
+    family = Family(table.QUEUE_DEPTH, (Number(("celery",), value),))
+    assert f'celery_queue_depth{{queue="celery"}} {expected}' in lines([family], accept)
+
+
 def test_nothing_is_an_empty_page():
     assert page(()).body == b""
 
@@ -117,3 +139,169 @@ def test_every_instrument_can_be_on_one_page():
                 gauges.append(Family(instrument, (Number(tuple(labels), 1),)))
     written = page((*aggregate.collect(), *gauges), OPENMETRICS).body.decode()
     assert {family.name for family in read_openmetrics(written)} == {name_of(i) for i in TABLE}
+
+
+# Anything that a name in an application may be; the aggregate's labels can always be encoded.
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.text(
+    '\\"\n{},=# \r\0\1', max_size=20
+)
+numbers = st.integers(0, 10**15) | st.floats()
+exemplars = st.none() | st.builds(
+    Exemplar,
+    st.just(1),
+    st.floats(0, 4e9),
+    st.integers(1, 2**128 - 1),
+    st.integers(1, 2**64 - 1),
+)
+
+
+def as_read(value):
+    """A value that equals itself."""
+    return "NaN" if math.isnan(value) else float(value)
+
+
+def present(labels):
+    """An empty label is an absent one."""
+    return {name: value for name, value in labels.items() if value}
+
+
+@pytest.mark.parametrize(("accept", "read"), [("", read_text), (OPENMETRICS, read_openmetrics)])
+@settings(deadline=None)  # a machine may be busy
+@given(st.dictionaries(st.tuples(texts, texts, texts), numbers, min_size=1, max_size=5))
+def test_any_label_and_any_number_is_read_back(accept, read, series):
+    family = Family(table.TASK_ACTIVE, tuple(Number(*item) for item in series.items()))
+    (found,) = read(page([family], accept).body.decode())
+    expected = [
+        (present(dict(zip(("task", "queue", "state"), labels, strict=True))), as_read(value))
+        for labels, value in series.items()
+    ]
+    assert [(sample.labels, as_read(sample.value)) for sample in found.samples] == expected
+
+
+@pytest.mark.parametrize(("accept", "read"), [("", read_text), (OPENMETRICS, read_openmetrics)])
+@settings(deadline=None)  # a machine may be busy
+@given(
+    st.dictionaries(
+        st.tuples(texts, texts),
+        st.lists(st.floats(0, 1e5), min_size=1, max_size=5),
+        max_size=3,
+    )
+)
+def test_any_histogram_is_read_back(accept, read, series):
+    histogram = (aggregate := Aggregate(started_at=0.0)).histogram(table.TASK_WAIT_TIME)
+    for labels, values in series.items():
+        for value in values:
+            histogram.record(value, *labels)
+    found = [
+        (sample.name.rpartition("_")[2], tuple(sorted(sample.labels.items())), sample.value)
+        for family in read(page(aggregate.collect(), accept).body.decode())
+        for sample in family.samples
+    ]
+    expected = []
+    for labels, values in series.items():
+        plain = present({"task": labels[0], "queue": labels[1]})
+        for bound in (*table.WAIT_BOUNDS, math.inf):
+            with_bound = {**plain, "le": "+Inf" if bound == math.inf else str(bound)}
+            count = sum(value <= bound for value in values)
+            expected.append(("bucket", tuple(sorted(with_bound.items())), count))
+        expected.append(("count", tuple(sorted(plain.items())), len(values)))
+        expected.append(("sum", tuple(sorted(plain.items())), sum(values, 0.0)))
+    assert found == expected
+
+
+@given(texts, exemplars)
+def test_the_exemplar_of_a_counter_is_read_back(name, exemplar):
+    family = Family(table.TASK_FAILED, (Number((name, "q", "E"), 3, exemplar),), 0.0)
+    (found,) = read_openmetrics(page([family], OPENMETRICS).body.decode())
+    (sample,) = found.samples
+    assert (sample.labels.get("task", ""), sample.value) == (name, 3)
+    if exemplar is None:
+        assert sample.exemplar is None
+    else:
+        assert sample.exemplar.labels == {
+            "trace_id": f"{exemplar.trace_id:032x}",
+            "span_id": f"{exemplar.span_id:016x}",
+        }
+        assert sample.exemplar.value == 1
+        assert float(sample.exemplar.timestamp) == pytest.approx(exemplar.at, abs=0.001)
+
+
+@pytest.fixture
+def slow():
+    """A run in the bucket up to 60 s is the example among quicker ones."""
+    aggregate = Aggregate(started_at=0.0)
+    MetricsSink(aggregate, slow=30.0).accept([attempt(run=0.3), attempt(run=45.5)])
+    return aggregate.collect()
+
+
+def test_the_exemplar_of_a_duration_is_at_its_bucket(slow):
+    found = next(
+        family
+        for family in read_openmetrics(page(slow, OPENMETRICS).body.decode())
+        if family.name == "messaging_process_duration_seconds"
+    )
+    examples = {s.labels.get("le"): s.exemplar for s in found.samples if s.exemplar is not None}
+    assert {bound: exemplar.value for bound, exemplar in examples.items()} == {"60.0": 45.5}
+
+
+def test_plain_text_has_no_exemplars(slow):
+    assert not [line for line in lines(slow) if "trace_id" in line]
+
+
+def test_a_duration_beyond_all_bounds_has_its_exemplar_at_infinity():
+    aggregate = Aggregate(started_at=0.0)
+    MetricsSink(aggregate, slow=30.0).accept([attempt(run=1e6)])
+    (line,) = [line for line in lines(aggregate.collect(), OPENMETRICS) if "trace_id" in line]
+    assert 'le="+Inf"' in line
+
+
+def test_exponential_buckets_are_not_on_the_page():
+    pages = []
+    for exponential in (False, True):
+        aggregate = Aggregate(started_at=0.0, exponential=exponential)
+        MetricsSink(aggregate).accept([attempt(run=0.3), finished()])
+        pages.append(lines(aggregate.collect()))
+    assert pages[0] == pages[1]
+
+
+def test_a_lone_surrogate_costs_no_page():
+    assert 'celery_queue_depth{queue="?"} 1.0' in lines(
+        [Family(table.QUEUE_DEPTH, (Number(("\ud800",), 1),))]
+    )
+
+
+class Collected(CollectorRegistry):
+    """Families as the client library's own writers ask for them."""
+
+    def __init__(self, families):
+        super().__init__()
+        self._families = families
+
+    def collect(self):
+        for family in self._families:
+            name, instrument = name_of(family.instrument), family.instrument
+            unit = next((u for u in ("seconds", "milliseconds") if name.endswith(u)), "")
+            metric = Metric(name, instrument.about, instrument.type, unit)
+            for point in family.points:
+                self._add(metric, instrument, point)
+            yield metric
+
+    def _add(self, metric, instrument, point):
+        names = [attribute.replace(".", "_") for attribute in instrument.attributes]
+        labels = present(dict(zip(names, point.labels, strict=True)))
+        if isinstance(point, Number):
+            suffix = "_total" * (instrument.type is Type.COUNTER)
+            metric.add_sample(metric.name + suffix, labels, point.value)
+            return
+        bounds = [floatToGoString(bound) for bound in (*instrument.bounds, math.inf)]
+        for bound, count in zip(bounds, accumulate(point.counts), strict=True):
+            metric.add_sample(f"{metric.name}_bucket", {**labels, "le": bound}, count)
+        metric.add_sample(f"{metric.name}_count", labels, point.count)
+        metric.add_sample(f"{metric.name}_sum", labels, point.sum)
+
+
+@pytest.mark.parametrize(("accept", "read"), [("", read_text), (OPENMETRICS, read_openmetrics)])
+def test_the_page_reads_like_the_one_that_the_client_library_writes(families, accept, read):
+    encode, _ = choose_encoder(accept)
+    theirs = encode(Collected(families)).decode()
+    assert list(read(page(families, accept).body.decode())) == list(read(theirs))

@@ -2,7 +2,8 @@
 
 import pytest
 
-from stream.sinks.aggregate import MAX_LABEL_CHARS, Aggregate, Cells, Distribution, Number, label
+from stream.sinks.aggregate import Aggregate, Distribution, Number
+from stream.sinks.cells import Cells
 from stream.sinks.instruments import (
     ATTEMPTS_PER_TASK,
     FRAMES_SHED,
@@ -11,6 +12,7 @@ from stream.sinks.instruments import (
     TASK_STARTED,
     TASK_WAIT_TIME,
 )
+from stream.sinks.labels import MAX_LABEL_CHARS, label
 
 
 @pytest.fixture

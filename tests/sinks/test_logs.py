@@ -1,115 +1,56 @@
-import io
-import json
+"""Effects become log records with stable ids, the ids of their span, and what may be told."""
 
-import anyio
-import msgspec
+import tracemalloc
+import uuid
+
 import pytest
+from msgspec import structs
 
-from stream.config import OtlpSettings
-from stream.core.effects import (
-    AttemptEnded,
-    StuckBegan,
-    StuckEnded,
-    StuckReason,
-    WorkerChanged,
-)
-from stream.core.kinds import Kind
-from stream.core.states import Phase, State, WorkerState
+from stream.config import RecordSettings
+from stream.core.effects import Arguments
+from stream.core.states import State, WorkerState
 from stream.export.buffer import Buffer
 from stream.export.records import Severity
-from stream.export.resources import Resources
-from stream.occurrences import RecordsLost, Signal
-from stream.sinks.identity import process_span_id, trace_id
-from stream.sinks.log_records import attempt_record
-from stream.sinks.logs import LogSink
+from stream.occurrences import Signal
+from stream.sinks.identity import origin, process_span_id, trace_id
+from stream.sinks.logs import LogSink, log_bytes
 from stream.sinks.spans import Observed, process_span
-from stream.sinks.stdout import JsonLines
-
-KIND = Kind("shop.pay", "payments")
-UUID = "0af76519-16cd-43dd-8448-eb211c80319c"
-ROOT = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
-RESOURCES = Resources(OtlpSettings())
-
-ENDED = AttemptEnded(
-    uuid=UUID,
-    kind=KIND,
-    retries=1,
-    ordinal=0,
-    state=State.FAILURE,
-    inferred=False,
-    hostname="w1@box",
-    pid=7,
-    root_id=ROOT,
-    parent_id=None,
-    parent_attempt=(0, 0),
-    sent_at=None,
-    received_at=None,
-    started_at=1_700_000_001.0,
-    ended_at=1_700_000_002.25,
-    wait=None,
-    run=1.25,
-    error_type="ValueError",
-    exception="ValueError('no funds')",
-    traceback="Traceback …",
-    reason=None,
-    traceparent=None,
-    tracestate=None,
-)
-STUCK = StuckBegan(
-    uuid=UUID,
-    kind=KIND,
-    phase=Phase.RUNNING,
-    reason=StuckReason.RUNS_LONG,
-    since=1_700_000_000.0,
-    age=601.0,
-    limit=600.0,
-    retries=1,
-    ordinal=0,
-    hostname="w1@box",
-    root_id=ROOT,
-    traceparent=None,
-    at=1_700_000_601.0,
-)
-UNSTUCK = StuckEnded(
-    uuid=UUID,
-    kind=KIND,
-    phase=Phase.RUNNING,
-    lasted=700.0,
-    retries=1,
-    ordinal=0,
-    hostname="w1@box",
-    root_id=ROOT,
-    traceparent=None,
-    at=1_700_000_700.0,
+from tests.builders import T0
+from tests.sinks.record_effects import (
+    ARGUMENTS,
+    EVERYTHING,
+    INTERNAL,
+    KIND,
+    RESOURCES,
+    ROOT,
+    TRACE,
+    UUID,
+    advised,
+    began,
+    changed,
+    ended,
+    fields,
+    moved,
+    record,
+    records,
+    revised,
+    stalled,
+    stuck,
+    unstuck,
 )
 
+DEFAULTS = RecordSettings()
 
-def changed(state, was=None):
-    return WorkerChanged(hostname="w1@box", pid=7, was=was, state=state, at=1_700_000_000.0)
-
-
-def records(*effects):
-    buffer = Buffer(Signal.LOGS, limit=100, tell=lambda _: None)
-    LogSink(buffer, RESOURCES).accept(effects)
-    return buffer.take(100)
-
-
-def record(effect):
-    (made,) = records(effect)
-    return made
-
-
-def with_state(state, **changes):
-    return msgspec.structs.replace(ENDED, state=state, **changes)
+# -- ends ------------------------------------------------------------------------------------------
 
 
 def test_a_failure_has_the_fields_that_people_search_for():
-    made = record(ENDED)
+    made = record(ended(), DEFAULTS)
     found = dict(made.attributes)
     assert len(found.pop("log.record.uid")) == 32
 
     assert (made.event_name, made.severity) == ("messaging.process.exception", Severity.ERROR)
-    assert made.time_ns == 1_700_000_002_250_000_000
+    assert made.time_ns == int(T0 * 4 + 9) * 250_000_000
     assert made.body == "Task shop.pay failed"
     assert found == {
         "task_id": UUID,
@@ -128,18 +69,6 @@ def test_a_failure_has_the_fields_that_people_search_for():
 
 
 @pytest.mark.parametrize(
-    "traceparent", [None, "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"]
-)
-def test_a_record_has_the_ids_of_its_span(traceparent):
-    effect = msgspec.structs.replace(ENDED, traceparent=traceparent)
-    span = process_span(effect, Observed(RESOURCES, "redis"))
-    made = record(effect)
-
-    assert (made.trace_id, made.span_id) == (span.trace_id, span.span_id)
-    assert made.resource is span.resource
-
-
-@pytest.mark.parametrize(
     ("state", "name", "severity"),
     [
         (State.RETRY, "celery.task.retried", Severity.WARN),
@@ -147,36 +76,203 @@ def test_a_record_has_the_ids_of_its_span(traceparent):
         (State.REJECTED, "celery.task.rejected", Severity.WARN),
         (State.REQUEUED, "celery.task.rejected", Severity.WARN),
         (State.LOST, "celery.task.lost", Severity.ERROR),
+        (State.UNKNOWN, "celery.task.unknown", Severity.WARN),
     ],
 )
 def test_each_bad_end_has_its_event(state, name, severity):
-    made = record(with_state(state, reason="why"))
+    made = record(ended(state, reason="why"), DEFAULTS)
     assert (made.event_name, made.severity) == (name, severity)
     assert dict(made.attributes)["reason"] == "why"
 
 
-@pytest.mark.parametrize("state", [State.SUCCESS, State.REPLACED, State.CANCELLED, State.UNKNOWN])
-def test_other_ends_are_not_recorded(state):
-    assert records(with_state(state)) == []
+@pytest.mark.parametrize(
+    "effect",
+    [
+        ended(State.SUCCESS),
+        ended(State.REPLACED),
+        ended(State.CANCELLED),
+        ended(State.RETRY, kind=INTERNAL),
+        ended(State.REQUEUED, inferred=True),
+        ended(State.UNKNOWN, reason="evicted"),
+        began(),
+    ],
+)
+def test_what_is_as_it_should_be_or_comes_in_masses_is_not_recorded(effect):
+    assert records(effect, settings=DEFAULTS) == []
 
 
 def test_an_end_that_was_inferred_says_so():
-    assert dict(record(with_state(State.LOST, inferred=True)).attributes)["inferred"] is True
+    assert fields(ended(State.LOST))["inferred"] is True
 
 
-def test_a_stuck_task_has_the_id_of_the_span_that_it_will_have():
-    made = record(STUCK)
+@pytest.mark.parametrize("changes", [{"redelivered": True}, {"ordinal": 1}])
+def test_an_attempt_that_was_delivered_before_says_so(changes):
+    assert fields(ended(**changes))["redelivered"] is True
 
+
+def test_another_end_than_was_told_is_recorded_with_both():
+    made = record(revised(), DEFAULTS)
+    found = dict(made.attributes)
+    assert (made.event_name, made.severity) == ("celery.task.revised", Severity.WARN)
+    assert (found["was"], found["state"]) == ("LOST", "SUCCESS")
+
+
+def test_a_task_whose_name_nobody_told_is_called_by_its_id():
+    made = record(ended(kind=structs.replace(KIND, name=None)))
+    assert made.body == f"Task {UUID} failed"
+    assert "task_name" not in dict(made.attributes)
+
+
+# -- lifecycle -------------------------------------------------------------------------------------
+
+
+def test_an_attempt_that_begins_is_recorded_where_that_is_asked_for():
+    made = record(began(), RecordSettings(lifecycle=True))
+    found = dict(made.attributes)
+    assert (made.event_name, made.severity) == ("celery.task.started", Severity.INFO)
+    assert made.body == "Task starting"
+    assert (found["task_id"], found["task_name"], found["state"]) == (UUID, "shop.pay", "STARTED")
+    assert found["wait_ms"] == 500.0
+
+
+def test_an_attempt_that_succeeds_is_recorded_where_that_is_asked_for():
+    made = record(ended(State.SUCCESS), RecordSettings(lifecycle=True))
+    found = dict(made.attributes)
+    assert (made.event_name, made.severity) == ("celery.task.completed", Severity.INFO)
+    assert made.body == "Task completed"
+    assert (found["state"], found["duration_ms"]) == ("SUCCESS", 1250.0)
+
+
+@pytest.mark.parametrize("effect", [began(kind=INTERNAL), ended(State.SUCCESS, kind=INTERNAL)])
+def test_tasks_of_celery_itself_have_no_lifecycle_records(effect):
+    assert records(effect) == []
+
+
+# -- arguments and results -------------------------------------------------------------------------
+
+WITH_ARGUMENTS = [
+    began(arguments=ARGUMENTS),
+    *(ended(state, arguments=ARGUMENTS) for state in (State.SUCCESS, State.FAILURE, State.RETRY)),
+]
+
+
+@pytest.mark.parametrize("effect", WITH_ARGUMENTS)
+def test_arguments_are_told_without_secrets_where_that_is_asked_for(effect):
+    found = fields(effect, RecordSettings(lifecycle=True, arguments=True))
+    assert (found["args"], found["kwargs"]) == ("('ord-1',)", "{'amount': 5, 'password': ***}")
+
+
+@pytest.mark.parametrize("effect", WITH_ARGUMENTS)
+def test_arguments_are_not_told_unasked(effect):
+    found = fields(effect, RecordSettings(lifecycle=True, results=True))
+    assert found.keys().isdisjoint({"args", "kwargs"})
+
+
+def test_a_result_is_told_without_secrets_where_that_is_asked_for():
+    effect = ended(State.SUCCESS, result="{'ok': True, 'token': 't'}")
+    found = fields(effect, RecordSettings(lifecycle=True, results=True))
+    assert found["result"] == "{'ok': True, 'token': ***}"
+
+
+def test_a_result_is_not_told_unasked():
+    effect = ended(State.SUCCESS, result="{'ok': True}")
+    assert "result" not in fields(effect, RecordSettings(lifecycle=True, arguments=True))
+
+
+def test_arguments_are_shortened_after_their_secrets_are_hidden():
+    text = "{'password': 'ppppppppppp', 'a': 'b', 'c': 'd'}"
+    settings = RecordSettings(lifecycle=True, arguments=True, argument_characters=20)
+    found = fields(began(arguments=Arguments(None, text)), settings)
+    assert found["kwargs"] == "{'password': ***, 'a': 'b', 'c': 'd'}"[:19] + "…"
+    assert "args" not in found
+
+
+def test_the_keys_that_are_secret_can_be_set():
+    settings = RecordSettings(lifecycle=True, arguments=True, redact=("amount",))
+    found = fields(began(arguments=ARGUMENTS), settings)
+    assert found["kwargs"] == "{'amount': ***, 'password': 'p'}"
+
+
+# -- exceptions ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("field", ["exception", "traceback"])
+@pytest.mark.parametrize("secret", ["cannot reach redis://user:hunter2@db", "password=hunter2"])
+def test_a_secret_in_an_exception_does_not_leave(field, secret):
+    made = record(ended(**{field: f"ConnectionError('{secret} at')"}), DEFAULTS)
+    assert "hunter2" not in f"{made}"
+    assert "*** at" in f"{made}" or "***@db at" in f"{made}"
+
+
+def test_what_is_cut_out_of_a_long_text_separates_no_secret_from_its_key():
+    made = record(ended(traceback="x" * 9000 + "password='" + "hunter2 " * 3000), DEFAULTS)
+    assert "hunter2" not in f"{made}"
+
+
+# -- identity --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("trace", [None, TRACE])
+def test_a_record_has_the_ids_of_its_span(trace):
+    effect = ended(trace=trace)
+    span = process_span(effect, Observed(RESOURCES, "redis"))
+    made = record(effect)
+
+    assert (made.trace_id, made.span_id) == (span.trace_id, span.span_id)
+    assert made.resource is span.resource
+
+
+@pytest.mark.parametrize("make", [began, revised, stuck, unstuck])
+@pytest.mark.parametrize("trace", [None, TRACE])
+def test_a_record_has_the_ids_that_the_span_of_its_attempt_will_have(make, trace):
+    made = record(make(trace=trace, ordinal=2))
+    assert made.trace_id == origin(trace, ROOT, UUID).trace_id
+    assert made.span_id == process_span_id(UUID, 1, 2)
+
+
+def test_a_record_of_a_task_that_nothing_is_known_of_has_a_trace_of_its_own():
+    assert record(stuck(root_id=None)).trace_id == trace_id(UUID)
+
+
+def test_the_same_effect_has_the_same_uid_and_others_have_others():
+    def uid(effect):
+        return fields(effect)["log.record.uid"]
+
+    assert uid(ended()) == uid(ended())
+    others = [
+        began(),
+        began(ordinal=1),
+        ended(),
+        ended(ordinal=1),
+        ended(State.LOST),
+        ended(State.SUCCESS),
+        revised(),
+        revised(state=State.FAILURE),
+        stuck(),
+        stuck(since=1.0),
+        unstuck(),
+        changed(WorkerState.LOST),
+        stalled(),
+        stalled(at=1.0),
+        moved(),
+        advised(),
+    ]
+    assert len({uid(effect) for effect in others}) == len(others)
+
+
+# -- stuck, workers, queues ------------------------------------------------------------------------
+
+
+def test_a_stuck_task_says_since_when_and_beyond_what():
+    made = record(stuck())
     assert (made.event_name, made.severity) == ("celery.task.stuck", Severity.WARN)
-    assert made.trace_id == trace_id(ROOT)
-    assert made.span_id == process_span_id(UUID, 1)
     found = dict(made.attributes)
     assert (found["reason"], found["phase"]) == ("runs_long", "running")
     assert (found["age"], found["limit"]) == (601.0, 600.0)
 
 
 def test_a_task_that_moves_on_says_how_long_it_was_stuck():
-    made = record(UNSTUCK)
+    made = record(unstuck())
     assert (made.event_name, made.severity) == ("celery.task.unstuck", Severity.INFO)
     assert dict(made.attributes)["lasted"] == 700.0
 
@@ -202,110 +298,43 @@ def test_a_worker_that_falls_silent_and_returns_is_not():
     assert records(silent, back) == []
 
 
-def test_the_same_effect_has_the_same_uid_and_others_have_others():
-    def uid(effect):
-        return dict(record(effect).attributes)["log.record.uid"]
-
-    assert uid(ENDED) == uid(ENDED)
-    others = [
-        ENDED,
-        msgspec.structs.replace(ENDED, ordinal=1),
-        with_state(State.LOST),
-        STUCK,
-        msgspec.structs.replace(STUCK, since=1.0),
-        UNSTUCK,
-        changed(WorkerState.LOST),
-    ]
-    assert len({uid(effect) for effect in others}) == len(others)
+def test_a_queue_that_stalls_says_what_waits_in_it():
+    found = fields(stalled())
+    assert (found["queue"], found["depth"], found["since"]) == ("payments", 3, T0)
 
 
-class Broken(io.StringIO):
-    """A file whose reader has gone, or whose disk is full."""
-
-    def __init__(self, error):
-        super().__init__()
-        self.error = error
-        self.tries = 0
-
-    def write(self, _text):
-        self.tries += 1
-        raise self.error
+def test_a_queue_that_moves_says_how_long_it_had_stalled():
+    assert fields(moved())["lasted"] == 30.0
 
 
-async def written(file, *batches, limit=10_000, told=None):
-    """Hand batches of effects to a sink that writes lines; wait until they are written."""
-    lines = JsonLines(file, tell=(told if told is not None else []).append, limit=limit)
-    sink = LogSink(None, RESOURCES, lines=lines)
-    async with anyio.create_task_group() as tasks:
-        tasks.start_soon(lines.run)
-        for effects in batches:
-            sink.accept(effects)
-            await lines.until_written()
-        tasks.cancel_scope.cancel()
-    return lines
+# -- the sink --------------------------------------------------------------------------------------
 
 
-@pytest.mark.anyio
-async def test_records_are_lines_of_json():
-    file = io.StringIO()
-    lines = await written(file, [ENDED, changed(WorkerState.ONLINE)])
-
-    first, second = (json.loads(line) for line in file.getvalue().splitlines())
-    assert first["event"] == "messaging.process.exception"
-    assert first["level"] == "error"
-    assert first["timestamp"] == "2023-11-14T22:13:22.250000Z"
-    assert first["trace_id"] == f"{trace_id(ROOT):032x}"
-    assert first["span_id"] == f"{process_span_id(UUID, 1):016x}"
-    assert first["task_id"] == UUID
-    assert second["event"] == "celery.worker.online"
-    assert "trace_id" not in second
-    assert lines.written == 2
+def test_without_anywhere_to_go_nothing_is_made():
+    LogSink(None, RESOURCES).accept([ended(), object()])
 
 
-@pytest.mark.anyio
-async def test_a_text_with_a_line_break_or_a_lone_surrogate_stays_one_line():
-    file = io.StringIO()
-    await written(file, [msgspec.structs.replace(ENDED, exception="E('a\nb\ud800')")])
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda uuid: ended(State.LOST, uuid=uuid),
+        lambda uuid: ended(State.SUCCESS, uuid=uuid),
+        lambda uuid: began(uuid=uuid, arguments=Arguments(f"('{uuid}',)", f"{{'a': '{uuid}'}}")),
+        lambda uuid: ended(uuid=uuid, exception=f"ValueError('{uuid}')", traceback=uuid * 50),
+        lambda uuid: stuck(uuid=uuid),
+    ],
+)
+def test_the_memory_that_waiting_records_take_is_known_about(make):
+    count = 4_000  # Python keeps some freed tuples, which are not seen when used again
+    buffer = Buffer(Signal.LOGS, limit=count, tell=lambda _: None)
+    sink = LogSink(buffer, RESOURCES, settings=EVERYTHING)
+    sink.accept([make("warm up")])
+    buffer.take(1)
+    tracemalloc.start()
+    for _ in range(count):
+        sink.accept([make(str(uuid.uuid4()))])
+    taken = tracemalloc.get_traced_memory()[0] / count
+    tracemalloc.stop()
 
-    (line,) = file.getvalue().splitlines()
-    assert json.loads(line)["error"] == "a\nb\ud800"
-    line.encode("ascii")
-
-
-@pytest.mark.anyio
-async def test_without_records_nothing_is_written():
-    file = Broken(OSError())
-    await written(file, [with_state(State.SUCCESS)])
-    assert file.tries == 0
-
-
-@pytest.mark.anyio
-async def test_a_reader_that_has_gone_is_counted_and_not_tried_again():
-    file = Broken(BrokenPipeError())
-    lines = await written(file, [ENDED], [ENDED, ENDED])
-
-    assert (lines.written, lines.lost, file.tries) == (0, 3, 1)
-
-
-@pytest.mark.anyio
-async def test_a_full_disk_is_counted_and_tried_again():
-    file = Broken(OSError(28, "No space left on device"))
-    lines = await written(file, [ENDED], [ENDED])
-
-    assert (lines.lost, file.tries) == (2, 2)
-
-
-@pytest.mark.anyio
-async def test_lines_that_nobody_takes_are_bounded_and_the_rest_is_counted():
-    told = []
-    lines = JsonLines(io.StringIO(), tell=told.append, limit=2)
-    LogSink(None, RESOURCES, lines=lines).accept([ENDED] * 5)
-
-    assert (lines.lost, told) == (3, [RecordsLost(3)])
-
-
-def test_a_password_in_an_exception_does_not_leave():
-    text = "ConnectionError('cannot reach redis://user:hunter2@db:6379/0')"
-    record = attempt_record(msgspec.structs.replace(ENDED, exception=text), RESOURCES)
-    assert "hunter2" not in f"{record}"
-    assert "redis://***@db:6379/0" in f"{record}"
+    estimated = sum(map(log_bytes, buffer.take(count))) / count
+    assert taken == pytest.approx(estimated, rel=0.2)

@@ -7,7 +7,6 @@ import pytest
 from stream.core.effects import (
     Advice,
     Advised,
-    AttemptEnded,
     Effect,
     EventsMissed,
     GapMarked,
@@ -16,110 +15,29 @@ from stream.core.effects import (
     QueueMoved,
     QueueStalled,
     Received,
-    Sent,
     Started,
-    StuckBegan,
     StuckEnded,
-    StuckReason,
-    TaskFinished,
-    TaskForgotten,
-    TaskRevised,
     WorkerChanged,
     WorkerForgotten,
 )
 from stream.core.kinds import Kind
-from stream.core.record import TaskRecord, WorkerRecord
+from stream.core.record import WorkerRecord
 from stream.core.states import Phase, State, WorkerState
 from stream.sinks import instruments as table
 from stream.sinks.aggregate import Aggregate
 from stream.sinks.metrics import MetricsSink
-
-PAY = Kind("shop.pay", "payments")
-
-
-def sent(kind=PAY):
-    return Sent("u", kind, 0, 1.0, None, None, (0, 0), None, None)
-
-
-def attempt(kind=PAY, state=State.SUCCESS, *, run=0.3, error_type=None, reason=None):
-    return AttemptEnded(
-        uuid="u",
-        kind=kind,
-        retries=0,
-        ordinal=0,
-        state=state,
-        inferred=False,
-        hostname="w",
-        pid=1,
-        root_id=None,
-        parent_id=None,
-        parent_attempt=(0, 0),
-        sent_at=None,
-        received_at=None,
-        started_at=None,
-        ended_at=2.0,
-        wait=None,
-        run=run,
-        error_type=error_type,
-        exception=None,
-        traceback=None,
-        reason=reason,
-        traceparent=None,
-        tracestate=None,
-    )
-
-
-def finished(
-    kind=PAY,
-    state=State.SUCCESS,
-    *,
-    error_type=None,
-    reason=None,
-    attempts=1,
-    run=0.3,
-    total=4.0,
-):
-    return TaskFinished(
-        uuid="u",
-        kind=kind,
-        state=state,
-        inferred=False,
-        root_id=None,
-        error_type=error_type,
-        reason=reason,
-        attempts=attempts,
-        run=run,
-        total=total,
-        finished_at=3.0,
-    )
-
-
-def stuck():
-    return StuckBegan(
-        "u", PAY, Phase.RUNNING, StuckReason.RUNS_LONG, 1.0, 2.0, 1.0, 0, 0, "w", None, None, 3.0
-    )
-
-
-def forgotten():
-    absent = dict.fromkeys(TaskRecord.__struct_fields__)
-    return TaskForgotten(1, TaskRecord(**absent))
-
-
-class Counted:
-    """What a sink counted."""
-
-    def __init__(self, *effects):
-        aggregate = Aggregate(started_at=0.0)
-        MetricsSink(aggregate, system="redis").accept(effects)
-        self._families = {family.instrument: family for family in aggregate.collect()}
-
-    def values(self, instrument):
-        family = self._families.get(instrument)
-        return {p.labels: p.value for p in family.points if p.value} if family else {}
-
-    def sums(self, instrument):
-        family = self._families.get(instrument)
-        return {p.labels: (p.count, pytest.approx(p.sum)) for p in family.points} if family else {}
+from tests.sinks.counted import (
+    PAY,
+    Counted,
+    attempt,
+    began,
+    finished,
+    forgotten,
+    revised,
+    sent,
+    stuck,
+    waited_long,
+)
 
 
 def test_every_effect_is_understood():
@@ -127,6 +45,8 @@ def test_every_effect_is_understood():
         sent(),
         Received(PAY, redelivered=True),
         Started(PAY, 1.0, 1.0),
+        waited_long(),
+        began(),
         attempt(),
         finished(),
         forgotten(),
@@ -134,7 +54,7 @@ def test_every_effect_is_understood():
         QueueMoved("redis", "q", 1.0, 2.0),
         Advised(Advice.EVENTS_DISABLED, "w", 1.0),
         WorkerForgotten(WorkerRecord(**dict.fromkeys(WorkerRecord.__struct_fields__))),
-        TaskRevised("u", PAY, State.LOST, State.SUCCESS),
+        revised(),
         stuck(),
         StuckEnded("u", PAY, Phase.RUNNING, 2.0, 0, 0, "w", None, None, 4.0),
         WorkerChanged("w", 1, None, WorkerState.ONLINE, 1.0),
@@ -288,7 +208,7 @@ def test_what_the_engine_found_odd_is_counted():
         GapMarked("redis", 3, 2.0, 9.0),
         stuck(),
         WorkerChanged("w", 1, None, WorkerState.ONLINE, 1.0),
-        TaskRevised("u", PAY, State.LOST, State.SUCCESS),
+        revised(),
     )
     assert counted.values(table.EVENTS_ODD) == {("duplicate",): 3}
     assert counted.values(table.EVENTS_MISSED) == {(): 2}
