@@ -1,8 +1,9 @@
-"""Where a Redis broker is, read from the URL that Celery was given; and `redact` for any URL.
+"""Where a Redis server is, read from the URL that Celery was given; and `redact` for any URL.
 
 The forms are those of kombu and redis-py: ``redis://``, ``rediss://`` (TLS), ``unix://`` and
 ``redis+socket://`` (kombu's, with ``?virtual_host=N``). An address never shows its password: not
-in its ``repr``, not in an error, not in `RedisAddress.redacted`.
+in its ``repr``, not in an error, not in `RedisAddress.redacted`. A list of URLs, and Sentinel, are
+read in `broker`.
 """
 
 import re
@@ -10,15 +11,14 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import cast
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from redis.asyncio.connection import parse_url as parse_redis_url
 
 from ..errors import RefusedError
 
 _DEFAULT_PORT = 6379
-_FORMS = "redis://, rediss://, unix:// or redis+socket://"
-_NOT_YET = frozenset(("amqp", "amqps", "pyamqp", "librabbitmq", "sentinel", "sqs"))
+_FORMS = "redis://, rediss://, unix://, redis+socket:// or sentinel://"
 _MASK = "***"
 # What may be shown of a query: every other value could be a token.
 _HARMLESS = frozenset(
@@ -31,6 +31,10 @@ _CERT_REQS = {
     "optional": ssl.CERT_OPTIONAL,
     "cert_none": ssl.CERT_NONE,
     "none": ssl.CERT_NONE,
+    # Python's own numbers, where options come from code.
+    "2": ssl.CERT_REQUIRED,
+    "1": ssl.CERT_OPTIONAL,
+    "0": ssl.CERT_NONE,
 }
 _TLS_OPTIONS = frozenset(
     (
@@ -99,18 +103,27 @@ class RedisAddress:
         """The address as a URL for logs, without user and password."""
         if self.path is not None:
             return f"unix://{self.path}?db={self.db}"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'rediss' if self.tls else 'redis'}://{host}:{self.port}/{self.db}"
+        return f"{'rediss' if self.tls else 'redis'}://{self.place}/{self.db}"
+
+    @property
+    def place(self) -> str:
+        """``host:port``, an IPv6 address in brackets."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-def parse(url: str) -> RedisAddress:
-    """Read a broker URL.
+def parse(url: str, *, inherit: RedisAddress | None = None) -> RedisAddress:
+    """Read the URL of one server.
+
+    Args:
+        url: of the server.
+        inherit: whose port, database and TLS hold where the URL names none, as kombu does it
+            with the URLs of a list; None: the defaults.
 
     Raises:
         RefusedError: it is not a Redis URL, or one that cannot work. The text says what to write
             instead and repeats no part of the URL but its scheme.
     """
-    scheme = _scheme(url)
+    scheme, inherit = _scheme(url), inherit or RedisAddress()
     _check_escapes(url, scheme)
     # redis-py knows kombu's socket form under another name.
     spelled = "unix" if scheme == "redis+socket" else scheme
@@ -128,12 +141,34 @@ def parse(url: str) -> RedisAddress:
         raise RefusedError("The broker URL names no socket: write unix:///path/to/redis.sock.")
     return RedisAddress(
         host=_text(options, "host") or "127.0.0.1",
-        port=cast("int", options.get("port", _DEFAULT_PORT)),
+        port=cast("int", options.get("port", inherit.port)),
         path=path,
-        db=_database(url, spelled, options),
+        db=_database(url, spelled, options, inherit.db),
         username=_text(options, "username"),
         password=_text(options, "password"),
-        tls=_tls(scheme, options),
+        tls=_tls(scheme, options) or inherit.tls,
+    )
+
+
+def tls_settings(options: Mapping[str, object]) -> TlsSettings:
+    """Read redis-py's ``ssl_`` options, values as in a URL or as in Python.
+
+    Raises:
+        RefusedError: an option is unknown or its value cannot be read.
+    """
+    if unknown := set(options) - _TLS_OPTIONS:
+        raise RefusedError(f"{min(unknown)} in the broker URL is not supported.")
+    reqs = _CERT_REQS.get(str(options.get("ssl_cert_reqs", "required")).lower())
+    if reqs is None:
+        raise RefusedError("ssl_cert_reqs in the broker URL must be required, optional or none.")
+    return TlsSettings(
+        cert_reqs=reqs,
+        check_hostname=options.get("ssl_check_hostname") is not False,
+        ca_certs=_text(options, "ssl_ca_certs"),
+        ca_path=_text(options, "ssl_ca_path"),
+        certfile=_text(options, "ssl_certfile"),
+        keyfile=_text(options, "ssl_keyfile"),
+        password=_text(options, "ssl_password"),
     )
 
 
@@ -157,16 +192,17 @@ def redact(url: str) -> str:
 
 
 def _scheme(url: str) -> str:
-    scheme, mark, rest = url.partition("://")
+    scheme, mark, _ = url.partition("://")
     scheme = scheme.lower()
     if not mark or not re.fullmatch(r"[a-z][a-z0-9+.-]*", scheme):
         raise RefusedError(f"The broker URL must begin with {_FORMS}.")
-    if ";" in rest and "://" in rest:
-        raise RefusedError("Several brokers in one URL are not supported yet: give one of them.")
     if "cluster" in scheme:
         raise RefusedError("Celery has no Redis Cluster transport: give the broker that it uses.")
-    if scheme in _NOT_YET:
-        raise RefusedError(f"A broker at {scheme}:// is not supported yet: use {_FORMS}.")
+    if scheme == "sentinel":
+        raise RefusedError("sentinel:// must begin all URLs of the broker, or none.")
+    if scheme in {"valkey", "valkeys"}:
+        spelled = "rediss" if scheme == "valkeys" else "redis"
+        raise RefusedError(f"Celery knows no {scheme}://: write {spelled}://, it is the same.")
     if scheme not in {"redis", "rediss", "unix", "redis+socket"}:
         raise RefusedError(f"{scheme}:// is not a broker that can be read: use {_FORMS}.")
     return scheme
@@ -180,40 +216,25 @@ def _check_escapes(url: str, scheme: str) -> None:
     if "#" in rest or strayed:
         raise RefusedError(
             "The user or password in the broker URL has a special character that must be "
-            "percent-encoded (/ as %2F, # as %23, ? as %3F, @ as %40)."
+            "percent-encoded (/ as %2F, # as %23, ? as %3F, @ as %40, ; as %3B)."
         )
 
 
-def _database(url: str, scheme: str, options: Mapping[str, object]) -> int:
+def _database(url: str, scheme: str, options: Mapping[str, object], default: int) -> int:
     """The database: ``?virtual_host=`` (kombu), ``?db=`` (redis-py), or the path."""
     given = options.get("virtual_host", options.get("db"))
     if given is None and scheme != "unix":
-        given = urlsplit(url).path.strip("/")
-    text = str(given or 0)
+        given = unquote(urlsplit(url).path).strip("/")
+    text = str(default if given in {None, ""} else given)
     if not (text.isascii() and text.isdigit()):
         raise RefusedError("The database in the broker URL must be a number, as in redis://host/0.")
     return int(text)
 
 
 def _tls(scheme: str, options: Mapping[str, object]) -> TlsSettings | None:
-    given = {name for name in options if name.startswith("ssl_")}
+    given = {name: value for name, value in options.items() if name.startswith("ssl_")}
     # Like kombu: an ssl_ option alone turns TLS on as well.
-    if scheme != "rediss" and not given:
-        return None
-    if unknown := given - _TLS_OPTIONS:
-        raise RefusedError(f"{min(unknown)} in the broker URL is not supported.")
-    reqs = _CERT_REQS.get(str(options.get("ssl_cert_reqs", "required")).lower())
-    if reqs is None:
-        raise RefusedError("ssl_cert_reqs in the broker URL must be required, optional or none.")
-    return TlsSettings(
-        cert_reqs=reqs,
-        check_hostname=options.get("ssl_check_hostname") is not False,
-        ca_certs=_text(options, "ssl_ca_certs"),
-        ca_path=_text(options, "ssl_ca_path"),
-        certfile=_text(options, "ssl_certfile"),
-        keyfile=_text(options, "ssl_keyfile"),
-        password=_text(options, "ssl_password"),
-    )
+    return tls_settings(given) if scheme == "rediss" or given else None
 
 
 def _text(options: Mapping[str, object], name: str) -> str | None:

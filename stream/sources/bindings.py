@@ -10,7 +10,7 @@ from itertools import islice
 
 from hiredis import ReplyError
 
-from ..wire import keys
+from ..wire.keys import Layout, carries_tasks
 from .resp import Connection, Reply
 
 # Ten steps of 1000 keys cost the server about a millisecond; a database with a million results
@@ -27,10 +27,15 @@ class Bindings:
     """Remembers between polls how far the scan came and which exchanges it found.
 
     Args:
+        layout: the keys of the application.
         event_exchange: Celery's ``event_exchange``: what is bound to it is no task queue.
     """
 
-    def __init__(self, event_exchange: str = "celeryev") -> None:
+    def __init__(self, layout: Layout, event_exchange: str = "celeryev") -> None:
+        self.routes: dict[tuple[str, str], str | None] = {}
+        """The queue by exchange and routing key, as `look` found it; None where there are several.
+        Only what is bound by a literal key, as Celery's own queues are."""
+        self._layout = layout
         self._event_exchange = event_exchange
         self._complete: frozenset[str] = frozenset()
         self._pass: set[str] = set()
@@ -54,20 +59,34 @@ class Bindings:
             LostError: the connection broke.
         """
         await self._scan(connection)
-        guessed = {keys.binding_key(name) for name in islice(names, _MAX_NAMES)}
-        asked = sorted(self._complete | self._pass | guessed)
-        asked = [key for key in asked if keys.is_task_binding(key, self._event_exchange)]
-        replies = await connection.pipeline([("SMEMBERS", key) for key in asked])
+        guessed = {self._layout.binding_key(name) for name in islice(names, _MAX_NAMES)}
+        exchanges = {
+            key: exchange
+            for key in sorted(self._complete | self._pass | guessed)
+            if (exchange := self._layout.exchange_of(key)) is not None
+            and carries_tasks(exchange, self._event_exchange)
+        }
+        replies = await connection.pipeline([("SMEMBERS", key) for key in exchanges])
+        self.routes = {}
         queues: set[str] = set()
-        for reply in replies:
+        for exchange, reply in zip(exchanges.values(), replies, strict=True):
             if isinstance(reply, list):
-                queues |= keys.bound_queues(item for item in reply if isinstance(item, bytes))
+                queues |= self._take_members(exchange, reply)
         return queues, sum(isinstance(reply, ReplyError) for reply in replies)
+
+    def _take_members(self, exchange: str, members: list[Reply]) -> set[str]:
+        queues: set[str] = set()
+        found = self._layout.bindings_in(each for each in members if isinstance(each, bytes))
+        for routing_key, queue in found:
+            queues.add(queue)
+            route = exchange, routing_key
+            self.routes[route] = queue if self.routes.get(route, queue) == queue else None
+        return queues
 
     async def _scan(self, connection: Connection) -> None:
         """Go on with the pass; at its end, replace what the pass before found."""
         for _ in range(_SCAN_STEPS if self._may_scan else 0):
-            match = (keys.BINDING_PREFIX + "*", "COUNT", _SCAN_COUNT)
+            match = (self._layout.bindings, "COUNT", _SCAN_COUNT)
             reply = (await connection.pipeline([("SCAN", self._cursor, "MATCH", *match)]))[0]
             if not self._take(reply):
                 self._may_scan = False  # not granted: no reason to ask again on this connection

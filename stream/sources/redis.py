@@ -2,7 +2,7 @@
 
 Not through kombu: a kombu consumer sweeps ``unacked_index`` with its own visibility timeout and
 so redelivers the application's tasks. Commands sent: AUTH, SELECT, CLIENT SETNAME, PSUBSCRIBE,
-SUBSCRIBE, PING; none writes.
+PING; and with Sentinel those of `sentinel` and ROLE. None writes.
 
 The reader does nothing but read and wrap, because the server cuts off a subscriber that falls
 32 MB behind. It hands over one list per socket read.
@@ -14,23 +14,26 @@ from collections.abc import Callable
 from hiredis import ReplyError
 
 from ..events import Frame, Message, Subscribed, Transport
-from .address import RedisAddress
+from ..wire.keys import glob_of
 from .base import Put
-from .resp import Connection, Reply, connect
+from .broker import Broker, SentinelBroker
+from .reach import reach
+from .resp import Connection, Reply
+from .transport import TransportOptions
 
 _PMESSAGE_WORDS = 4  # pmessage, pattern, channel, payload: no other reply is that long
 _REDIS = Transport.REDIS
+_DEFAULTS = TransportOptions()
 
 
 class RedisEvents:
     """The messages of one broker's event exchange.
 
     Args:
-        address: the server; a replica serves as well, since it repeats what is published.
+        broker: where its server is; a replica serves as well, since it repeats what is published.
         name: the broker's name in the configuration; it goes into each frame.
         exchange: Celery's ``event_exchange``.
-        channel: the channel without the routing key, where the transport options ``fanout_prefix``
-            or ``global_keyprefix`` change it; None: ``/{db}.{exchange}``.
+        options: the transport options, which decide on the channel.
         now: the clock, epoch seconds.
         idle: seconds without a message after which the server must answer a PING.
         timeout: seconds for connecting and for each answer.
@@ -38,18 +41,19 @@ class RedisEvents:
 
     def __init__(
         self,
-        address: RedisAddress,
+        broker: Broker,
         name: str,
         *,
         exchange: str = "celeryev",
-        channel: str | None = None,
+        options: TransportOptions = _DEFAULTS,
         now: Callable[[], float] = time.time,
         idle: float = 15.0,
         timeout: float = 5.0,
     ) -> None:
         self.name = name
-        self._address = address
-        self._channel = channel if channel is not None else f"/{address.db}.{exchange}"
+        self._broker = broker
+        self._exchange = exchange
+        self._options = options
         self._now = now
         self._idle = idle
         self._timeout = timeout
@@ -63,7 +67,7 @@ class RedisEvents:
             LostError: the connection could not be made or broke.
             RefusedError: the server refuses the user, or the subscription.
         """
-        async with connect(self._address, timeout=self._timeout) as connection:
+        async with reach(self._broker, timeout=self._timeout) as connection:
             early = await self._subscribe(connection)
             silent_since, self._alive_at = self._alive_at, self._now()
             self._epoch += 1
@@ -81,45 +85,46 @@ class RedisEvents:
 
     async def _subscribe(self, connection: Connection) -> list[Reply]:
         """Subscribe; return the messages that came along with the confirmations."""
-        # An ACL compares a pattern literally with what it grants, hence no narrower one. The
-        # plain channel is where events go with fanout_patterns=False; few ACLs grant it.
-        pattern = f"{self._channel}/*"
-        await connection.send(("PSUBSCRIBE", pattern), ("SUBSCRIBE", self._channel))
+        patterns = self._patterns(connection.address.db)
+        await connection.send(*(("PSUBSCRIBE", pattern) for pattern in patterns))
         answers: list[Reply] = []
         messages: list[Reply] = []
-        while len(answers) < 2:  # noqa: PLR2004 - two commands, two answers
+        while len(answers) < len(patterns):
             for reply in await connection.receive_soon():
                 (messages if _is_message(reply) else answers).append(reply)
         if isinstance(answers[0], ReplyError):
-            doing = f"subscribe to {pattern}"
-            raise connection.explain(answers[0], doing, f"+psubscribe '&{pattern}'")
+            doing, grant = f"subscribe to {patterns[0]}", f"+psubscribe '&{patterns[0]}'"
+            raise connection.explain(answers[0], doing, grant)
         return messages
+
+    def _patterns(self, db: int) -> list[str]:
+        """What to subscribe to: first what must be granted; few ACLs grant the others.
+
+        An ACL compares a pattern literally with what it grants, hence no narrower ones. Both forms
+        of ``fanout_patterns``, because producers may have another one than the workers.
+        """
+        topic = glob_of(self._options.topic(self._exchange, db))
+        found = [f"{topic}/*", topic]
+        if not self._options.fanout_patterns:
+            found.reverse()
+        if isinstance(self._broker, SentinelBroker):
+            # Of kombu before 5.4. What is published on both, the machine knows as the same.
+            old = glob_of(self._options.unformatted_topic(self._exchange))
+            found += [f"{old}/*", old]
+        return list(dict.fromkeys(found))
 
     def _frames(self, replies: list[Reply], received_at: float) -> list[Frame]:
         name = self.name
         try:
-            # The hot loop; what is not a pmessage is looked at below.
-            frames: list[Frame] = [
+            # The hot loop; a pong is shorter.
+            return [
                 Message(received_at, name, _REDIS, reply[2], reply[3])  # type: ignore[index, arg-type] # RESP2: a list of 4 is a pmessage
                 for reply in replies
                 if len(reply) == _PMESSAGE_WORDS  # type: ignore[arg-type] # the except below
             ]
-        except TypeError:
-            return self._mixed_frames(replies, received_at)
-        if len(frames) != len(replies):
-            return self._mixed_frames(replies, received_at)
-        return frames
-
-    def _mixed_frames(self, replies: list[Reply], received_at: float) -> list[Frame]:
-        """Frames of a read that holds more than pmessages: pongs, or messages of the channel."""
-        return [
-            Message(received_at, self.name, _REDIS, channel, payload)
-            for reply in replies
-            if isinstance(reply, list) and _is_message(reply)
-            for channel, payload in [reply[-2:]]
-            if isinstance(channel, bytes) and isinstance(payload, bytes)
-        ]
+        except TypeError:  # an error among them
+            return self._frames([each for each in replies if isinstance(each, list)], received_at)
 
 
 def _is_message(reply: Reply) -> bool:
-    return isinstance(reply, list) and reply[0] in {b"pmessage", b"message"}
+    return isinstance(reply, list) and len(reply) == _PMESSAGE_WORDS

@@ -31,7 +31,11 @@ _READ_BYTES = 256 * 1024
 # hiredis frees its buffer after each read that outgrew this: keep one that fits a read.
 _KEPT_BYTES = 1024 * 1024
 _NOTHING = object()
-_TRANSIENT = frozenset(("LOADING", "MASTERDOWN", "BUSY", "TRYAGAIN", "CLUSTERDOWN"))
+_TRANSIENT = frozenset(("LOADING", "MASTERDOWN", "BUSY", "TRYAGAIN"))
+_CLUSTER = frozenset(("MOVED", "ASK", "CROSSSLOT", "CLUSTERDOWN"))
+_FATAL = _TRANSIENT | _CLUSTER | {"NOAUTH"}
+# What a server says of our certificate; in TLS 1.3 only after the handshake.
+_CERTIFICATE_ALERTS = ("CERTIFICATE_REQUIRED", "UNKNOWN_CA", "BAD_CERTIFICATE")
 _CLOSED = (
     OSError,  # also TimeoutError and ssl.SSLError
     anyio.EndOfStream,
@@ -46,8 +50,8 @@ class Connection:
     def __init__(
         self, stream: anyio.abc.ByteStream, *, address: RedisAddress, timeout: float
     ) -> None:
+        self.address = address
         self._stream = stream
-        self._address = address
         self._timeout = timeout
         self._reader = Reader(notEnoughData=_NOTHING)
         self._reader.setmaxbuf(_KEPT_BYTES)
@@ -111,14 +115,14 @@ class Connection:
 
         Raises:
             LostError: the connection broke, or the server cannot answer now (it is loading).
-            RefusedError: the server wants a password.
+            RefusedError: the server wants a password, or is a node of a cluster.
         """
         await self.send(*commands)
         replies: list[Reply] = []
         while len(replies) < len(commands):
             replies += await self.receive_soon()
         for reply in replies:
-            if isinstance(reply, ReplyError) and _code(reply) in _TRANSIENT | {"NOAUTH"}:
+            if isinstance(reply, ReplyError) and _code(reply) in _FATAL:
                 raise self.explain(reply, "answer", "")
         return replies
 
@@ -144,10 +148,15 @@ class Connection:
 
         The server's text is not repeated: it may quote what was sent.
         """
-        code, where = _code(error), self._address.redacted
-        user = self._address.username or "default"
+        code, where = _code(error), self.address.redacted
+        user = self.address.username or "default"
         if code in _TRANSIENT or "max number of clients" in str(error):
             return LostError(f"Redis at {where} cannot answer now ({code}).")
+        if code in _CLUSTER:
+            return RefusedError(
+                f"Redis at {where} is a node of a Redis Cluster, for which Celery has no "
+                "transport: give the broker that it uses."
+            )
         if code == "NOPERM":
             return RefusedError(
                 f"Redis at {where} does not let user {user!r} {doing}: "
@@ -163,7 +172,12 @@ class Connection:
         return RefusedError(f"Redis at {where} refused to {doing} ({code}).")
 
     def _lost(self, exc: Exception) -> NoReturn:
-        raise LostError(f"Redis at {self._address.redacted}: {_why(exc)}.") from exc
+        if isinstance(exc, ssl.SSLError) and (exc.reason or "").endswith(_CERTIFICATE_ALERTS):
+            raise RefusedError(
+                f"Redis at {self.address.redacted} wants another client certificate: give one that "
+                "it trusts with ssl_certfile and ssl_keyfile in the broker URL."
+            ) from exc
+        raise LostError(f"Redis at {self.address.redacted}: {_why(exc)}.") from exc
 
 
 @asynccontextmanager
@@ -205,7 +219,8 @@ async def _open(address: RedisAddress, seconds: float) -> anyio.abc.ByteStream:
     except ssl.SSLCertVerificationError as exc:
         raise RefusedError(
             f"The certificate of Redis at {address.redacted} is not trusted "
-            f"({exc.verify_message}): name its authority with ssl_ca_certs in the broker URL."
+            f"({exc.verify_message}): name its authority with ssl_ca_certs in the broker URL, or "
+            "trust any with ssl_cert_reqs=none, as Celery does where the URL says nothing."
         ) from exc
     except _CLOSED as exc:
         # A plain server takes a TLS greeting for half a command and waits for the rest.

@@ -17,6 +17,9 @@ from stream.sources.address import RedisAddress, TlsSettings, parse, redact
         ("redis://h:1/", RedisAddress(host="h", port=1)),
         ("redis://h/3", RedisAddress(host="h", db=3)),
         ("redis://h/3?db=4", RedisAddress(host="h", db=4)),
+        ("redis://h//3", RedisAddress(host="h", db=3)),
+        ("redis://h/%33", RedisAddress(host="h", db=3)),
+        ("redis://h?virtual_host=", RedisAddress(host="h")),
         ("redis://h/3?virtual_host=4", RedisAddress(host="h", db=4)),
         ("redis://[::1]:7/2", RedisAddress(host="::1", port=7, db=2)),
         ("redis://:p%40s%2Fs@h", RedisAddress(host="h", password="p@s/s")),
@@ -58,6 +61,11 @@ def test_tls_options_are_read_in_the_words_of_both_libraries(query, expected):
     assert parse(f"rediss://h/0{query}").tls == expected
 
 
+def test_what_a_url_does_not_say_can_be_inherited():
+    one = RedisAddress(host="a", port=7, db=3, password="p", tls=TlsSettings())
+    assert parse("redis://b", inherit=one) == RedisAddress("b", 7, db=3, tls=TlsSettings())
+
+
 def test_plain_redis_uses_no_tls_unless_an_option_asks_for_it():
     assert parse("redis://h").tls is None
     assert parse("redis://h?ssl_cert_reqs=none").tls == TlsSettings(cert_reqs=ssl.CERT_NONE)
@@ -78,11 +86,13 @@ def test_a_certificate_file_that_is_missing_is_refused_in_a_sentence():
     [
         ("", "must begin with redis://"),
         ("localhost:6379", "must begin with redis://"),
-        ("amqp://guest:secret@h//", "amqp:// is not supported yet"),
-        ("sentinel://:secret@h:26379/0", "sentinel:// is not supported yet"),
+        ("amqp://guest:secret@h//", "amqp:// is not a broker"),
+        ("sentinel://:secret@h:26379/0", "sentinel:// must begin all URLs"),
+        ("valkey://:secret@h", "Celery knows no valkey://: write redis://"),
+        ("valkeys://:secret@h", "Celery knows no valkeys://: write rediss://"),
         ("redis+cluster://:secret@h", "Celery has no Redis Cluster transport"),
+        ("rediscluster://:secret@h", "Celery has no Redis Cluster transport"),
         ("http://:secret@h", "http:// is not a broker"),
-        ("redis://:secret@a;redis://:secret@b", "Several brokers"),
         ("redis://:secret@h/abc", "database in the broker URL must be a number"),
         ("redis://:secret@h/0?db=x", "cannot be read"),
         ("redis://:secret@h:port", "cannot be read"),

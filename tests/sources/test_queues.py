@@ -5,31 +5,49 @@ import anyio
 import pytest
 from celery import Celery
 
-from stream.events import QueueDepth, QueueSample
+from stream.events import QueueDepth, QueueSample, Waiting
 from stream.occurrences import QueuesPolled
 from stream.sources.address import parse
 from stream.sources.queues import RedisQueues
 from stream.sources.redis import RedisEvents
 from stream.sources.resp import connect
+from stream.sources.transport import TransportOptions
 from tests.servers import wait_until
 from tests.sources.redis_helpers import address_of, connections, running
 
 pytestmark = pytest.mark.anyio
 
 
+DEFAULTS = TransportOptions()
+
+
 class Poller:
     """A source that polls each time it is told to."""
 
-    def __init__(self, server, *, known=(), configured=(), **changes):
+    def __init__(
+        self,
+        server,
+        *,
+        known=(),
+        configured=(),
+        peek=1,
+        options=DEFAULTS,
+        held_interval=0.0,
+        **changes,
+    ):
         self.told = []
+        self.now = 500.0
         self._go = anyio.Event()
         self.source = RedisQueues(
             address_of(server, **changes),
             "main",
             known=lambda: known,
             configured=configured,
+            peek=peek,
+            options=options,
+            held_interval=held_interval,
             tell=self.told.append,
-            now=lambda: 500.0,
+            now=lambda: self.now,
             sleep=self._wait,
         )
 
@@ -103,6 +121,78 @@ async def test_the_oldest_message_gives_its_task_and_time_limit(valkey):
     assert (queue.name, queue.oldest, queue.oldest_timelimit) == ("mail", first, 30.0)
 
 
+TRACED = {"traceparent": "00-a-b-01", "tracestate": "v=1", "retries": 2}
+
+
+async def waiting(server, **options):
+    """The ids of the messages of the queue ``q`` that say something of a trace."""
+    sample, problems = await one_sample(server, configured=("q",), **options)
+    assert problems == 0
+    return [message.uuid for message in sample.queues[0].waiting]
+
+
+def push(server, *uuids, key="q", **headers):
+    """Let messages wait, the oldest first."""
+    with server.client() as client:
+        for uuid in uuids:
+            client.lpush(key, message(uuid, **(headers or TRACED)))
+
+
+async def test_the_oldest_message_says_which_trace_it_belongs_to(valkey):
+    push(valkey, "first", "second")
+    sample, _ = await one_sample(valkey, configured=("q",))
+    assert sample.queues[0].waiting == (Waiting("first", 2, "00-a-b-01", "v=1"),)
+
+
+async def test_a_header_of_sentrys_is_told_as_it_is(valkey):
+    push(valkey, "u", **{"sentry-trace": "a-b-1"})
+    sample, _ = await one_sample(valkey, configured=("q",))
+    assert sample.queues[0].waiting == (Waiting("u", sentry_trace="a-b-1"),)
+
+
+async def test_more_messages_are_looked_at_where_that_is_asked_for(valkey):
+    push(valkey, *"abcde")
+    assert await waiting(valkey, peek=3) == ["a", "b", "c"]
+
+
+async def test_a_queue_with_fewer_messages_than_are_asked_for_gives_those(valkey):
+    push(valkey, "a", "b")
+    assert await waiting(valkey, peek=100) == ["a", "b"]
+
+
+async def test_messages_that_say_nothing_of_a_trace_are_left_out(valkey):
+    push(valkey, "a", "b", eta=None)
+    push(valkey, "c")
+    with valkey.client() as client:
+        client.lpush("q", b"\x80pickle")
+    assert await waiting(valkey, peek=10) == ["c"]
+
+
+async def test_the_messages_that_workers_take_next_are_looked_at_besides_the_oldest(valkey):
+    push(valkey, "urgent", "next")
+    push(valkey, "late", "later", key="q\x06\x169")
+    assert await waiting(valkey, peek=2) == ["late", "urgent", "next"]
+
+
+async def test_large_messages_are_looked_at_up_to_the_budget_of_bytes(valkey):
+    push(valkey, *(f"u{number}" for number in range(20)), **TRACED, argsrepr="x" * 2_000_000)
+    assert len(await waiting(valkey, peek=20)) == 7
+
+
+async def test_queues_beyond_the_budget_of_messages_are_looked_at_in_the_next_poll(valkey):
+    queues = [f"q{number}" for number in range(5)]
+    with valkey.client() as client, client.pipeline(transaction=False) as pipe:
+        for queue in queues:
+            pipe.lpush(queue, *(message(f"{queue}-{each}", **TRACED) for each in range(1_500)))
+        pipe.execute()
+    async with polling(valkey, configured=queues, peek=1_500) as run:
+        first = await sample_of(run)
+        run.poller.again()
+        second = await sample_of(run, 2)
+    found = [[len(queue.waiting) for queue in sample.queues] for sample in (first, second)]
+    assert found == [[1_500, 1_500, 1_000, 1, 1], [1_000, 1, 1, 1_500, 1_500]]
+
+
 async def test_the_least_urgent_message_counts_as_the_oldest(valkey):
     _, late = publish(valkey, 0, 9)
     sample, _ = await one_sample(valkey)
@@ -135,6 +225,51 @@ async def test_events_and_remote_control_are_not_queues(valkey):
             bind(client, exchange, exchange)
     sample, _ = await one_sample(valkey)
     assert names(sample) == []
+
+
+async def test_keys_are_those_of_the_transport_options(valkey):
+    options = TransportOptions(
+        global_keyprefix="a*:", sep="::", priority_steps=(0, 5), unacked_index_key="held"
+    )
+    with valkey.client() as client:
+        for prefix in ("a*:", "ab:", ""):
+            client.sadd(f"{prefix}_kombu.binding.x", f"rk::::mail-of-{prefix}")
+        client.lpush("a*:mail-of-a*:", message("u"))
+        client.lpush("a*:mail-of-a*:::5", message("v"), message("w"))
+        client.zadd("a*:held", {"tag": 1.0})
+    sample, problems = await one_sample(valkey, options=options)
+    assert sample.queues == (QueueDepth("mail-of-a*:", {0: 1, 5: 2}, "v"),)
+    assert (sample.unacknowledged, problems) == (1, 0)
+
+
+async def test_a_queue_that_is_bound_no_more_is_measured_no_more(valkey):
+    with valkey.client() as client:
+        bind(client, "mail", "mail")
+        async with polling(valkey) as run:
+            assert names(await sample_of(run)) == ["mail"]
+            client.delete("_kombu.binding.mail")
+            run.poller.again()
+            assert names(await sample_of(run, 2)) == []
+
+
+async def test_a_queue_that_only_events_told_of_is_left_out_once_it_was_empty_for_an_hour(valkey):
+    with valkey.client() as client:
+        bind(client, "bound", "bound")
+        client.lpush("filled", message("u"))
+    every = ["bound", "filled", "seen", "wanted"]
+    known = ("bound", "filled", "seen")
+    async with polling(valkey, known=known, configured=("wanted",)) as run:
+        assert names(await sample_of(run)) == every
+        run.poller.now += 3600.0
+        run.poller.again()
+        assert names(await sample_of(run, 2)) == every
+        run.poller.now += 1.0
+        run.poller.again()
+        assert names(await sample_of(run, 3)) == ["bound", "filled", "wanted"]
+        with valkey.client() as client:
+            client.lpush("seen", message("v"))
+        run.poller.again()
+        assert names(await sample_of(run, 4)) == every
 
 
 async def test_bindings_among_many_keys_are_found_over_several_polls(valkey):
@@ -236,8 +371,8 @@ WATCHER = (
     *("+client|setname", "+client|id"),
 )
 READING = {
-    *("auth", "select", "client", "ping", "psubscribe", "subscribe"),
-    *("scan", "smembers", "llen", "lindex", "zcard", "zrange"),
+    *("auth", "select", "client", "ping", "psubscribe"),
+    *("scan", "smembers", "llen", "lindex", "lrange", "zcard", "zrange", "hmget"),
 }
 
 
@@ -266,18 +401,22 @@ async def test_no_command_that_is_sent_writes(valkey):
     publish(valkey, 0, 9)
     with valkey.client() as client:
         client.execute_command("ACL", "SETUSER", "me", "on", ">pw", "+@all", "~*", "&*")
+        client.zadd("unacked_index", {"tag": 1.0})
     user = {"username": "me", "password": "pw"}
     async with connect(parse(valkey.url), timeout=5) as monitor:
         await monitor.call("MONITOR", doing="monitor", grant="+monitor")
         events = RedisEvents(address_of(valkey, **user), "main", idle=0.01)
-        async with polling(valkey, **user) as run, running(events) as other:
+        async with (
+            polling(valkey, peek=2, held_interval=60.0, **user) as run,
+            running(events) as other,
+        ):
             await sample_of(run)
             run.poller.again()
             await sample_of(run, 2)
             await wait_until(lambda: other.frames)
             sent: set[str] = set()
             with anyio.fail_after(15):
-                while not {"ping", "zrange", "lindex"} <= sent:
+                while not {"ping", "zrange", "lindex", "lrange", "hmget"} <= sent:
                     sent |= {command_in(line) for line in await monitor.receive()}
     assert sent <= READING
     assert {"set"} == writing(valkey, {"set"})

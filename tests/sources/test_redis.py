@@ -4,6 +4,7 @@ import pytest
 from stream.errors import LostError
 from stream.events import Message, Subscribed, Transport
 from stream.sources.redis import RedisEvents
+from stream.sources.transport import TransportOptions
 from tests.servers import wait_until
 from tests.sources.redis_helpers import address_of, connections, error_of, running
 
@@ -86,13 +87,23 @@ async def test_only_the_configured_database_and_exchange_are_read(valkey):
     assert [message.payload for message in found] == [b"/2.mine/x"]
 
 
-async def test_the_channel_can_be_named_outright(valkey):
-    async with running(events_of(valkey, channel="myapp:/0.celeryev")) as run:
+@pytest.mark.parametrize(
+    ("options", "channel", "elsewhere"),
+    [
+        (TransportOptions(global_keyprefix="my*:"), "my*:/2.celeryev/x", "my:/2.celeryev/x"),
+        (TransportOptions(fanout_prefix=""), "celeryev/x", "/2.celeryev/x"),
+        (TransportOptions(fanout_prefix="/a.{db}."), "/a.2.celeryev/x", "/2.celeryev/x"),
+        (TransportOptions(fanout_patterns=False), "/2.celeryev", "/1.celeryev"),
+    ],
+)
+async def test_transport_options_decide_on_the_channel(valkey, options, channel, elsewhere):
+    async with running(events_of(valkey, db=2, options=options)) as run:
         await subscribed(run)
         with valkey.client() as client:
-            client.publish("myapp:/0.celeryev/x", "here")
-        (message,) = await messages(run, 1)
-    assert message.payload == b"here"
+            client.publish(elsewhere, "elsewhere")
+            client.publish(channel, "here")
+        (message, *_) = await messages(run, 1)
+    assert (message.channel, message.payload) == (channel.encode(), b"here")
 
 
 async def test_a_restarted_server_gives_a_new_epoch_that_marks_the_gap(valkey):

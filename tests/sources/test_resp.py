@@ -1,18 +1,18 @@
 import contextlib
-import shutil
+import os
+import socket
 import ssl
-import subprocess
-from pathlib import Path
 
 import anyio
 import anyio.abc
+import anyio.to_thread
 import pytest
-from anyio.streams.tls import TLSStream
 from hiredis import ReplyError
 
 from stream.errors import LostError, RefusedError
 from stream.sources.address import RedisAddress, parse
 from stream.sources.resp import connect
+from tests.redis_forms import authority, needs_openssl, signed, tls_proxy
 from tests.servers import Valkey, free_port
 from tests.sources.redis_helpers import address_of
 
@@ -135,6 +135,7 @@ async def test_a_socket_file_that_is_not_there_is_lost(tmp_path):
         (b"-LOADING Redis is loading\r\n", LostError, "cannot answer now"),
         (b"-MASTERDOWN Link with MASTER is down\r\n", LostError, "cannot answer now"),
         (b"-ERR max number of clients reached\r\n", LostError, "cannot answer now"),
+        (b"-MOVED 3999 127.0.0.1:6381\r\n", RefusedError, "node of a Redis Cluster"),
         (b"-DENIED Redis is running in protected mode\r\n", RefusedError, "protected mode"),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", LostError, "not the Redis protocol"),
     ],
@@ -174,88 +175,88 @@ async def test_a_reply_in_pieces_is_put_together():
         assert await connection.receive_soon() == [[b"hello"], 7]
 
 
-needs_openssl = pytest.mark.skipif(
-    shutil.which("openssl") is None, reason="makes its certificates with the openssl command"
-)
-
-
-def certificate(directory: Path, name: str) -> tuple[str, str]:
-    """A key and a self-signed certificate for *name*, as paths."""
-    key, cert = directory / "key.pem", directory / "cert.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"),
-            *("-pkeyopt", "ec_paramgen_curve:prime256v1", "-keyout", key, "-out", cert),
-            *("-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return str(key), str(cert)
-
-
-@contextlib.asynccontextmanager
-async def tls_proxy(server, key, cert):
-    """A port that takes TLS off and goes on to *server*."""
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.load_cert_chain(cert, key)
-
-    async def copy(source, target):
-        try:
-            async for data in source:
-                await target.send(data)
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-            pass
-        finally:
-            await anyio.aclose_forcefully(target)
-
-    async def talk(plain):
-        async with plain:
-            with contextlib.suppress(ssl.SSLError, anyio.BrokenResourceError, anyio.EndOfStream):
-                stream = await TLSStream.wrap(
-                    plain, server_side=True, ssl_context=context, standard_compatible=False
-                )
-                await join(stream)
-
-    async def join(stream):
-        async with (
-            await anyio.connect_tcp("127.0.0.1", server.port) as behind,
-            anyio.create_task_group() as tasks,
-        ):
-            tasks.start_soon(copy, stream, behind)
-            tasks.start_soon(copy, behind, stream)
-
-    async with (
-        await anyio.create_tcp_listener(local_host="127.0.0.1") as listener,
-        anyio.create_task_group() as tasks,
+async def test_a_cluster_is_refused_in_a_sentence(tmp_path):
+    with (
+        Valkey(tmp_path, cluster_enabled="yes") as server,
+        pytest.raises(RefusedError, match="node of a Redis Cluster"),
     ):
-        tasks.start_soon(listener.serve, talk)
-        yield port_of(listener)
-        tasks.cancel_scope.cancel()
+        await ask(parse(server.url), "LLEN", "celery")
 
 
 @needs_openssl
 async def test_tls_works_with_the_authority_in_the_url(valkey, tmp_path):
-    key, cert = certificate(tmp_path, "localhost")
-    async with tls_proxy(valkey, key, cert) as port:
-        url = f"rediss://localhost:{port}/0?ssl_ca_certs={cert}"
+    ca = authority(tmp_path)
+    async with tls_proxy(valkey.port, signed(tmp_path, "localhost", ca)) as port:
+        url = f"rediss://localhost:{port}/0?ssl_ca_certs={ca.cert}"
         assert await ask(parse(url), "ECHO", "hi") == b"hi"
 
 
 @needs_openssl
 async def test_tls_works_unverified_where_the_url_says_so(valkey, tmp_path):
-    key, cert = certificate(tmp_path, "elsewhere")
-    async with tls_proxy(valkey, key, cert) as port:
+    ca = authority(tmp_path)
+    async with tls_proxy(valkey.port, signed(tmp_path, "elsewhere", ca)) as port:
         url = f"rediss://localhost:{port}/0?ssl_cert_reqs=CERT_NONE"
         assert await ask(parse(url), "ECHO", "hi") == b"hi"
 
 
 @needs_openssl
+async def test_tls_works_for_another_host_where_the_url_says_so(valkey, tmp_path):
+    ca = authority(tmp_path)
+    async with tls_proxy(valkey.port, signed(tmp_path, "elsewhere", ca)) as port:
+        url = f"rediss://localhost:{port}/0?ssl_ca_certs={ca.cert}&ssl_check_hostname=False"
+        assert await ask(parse(url), "ECHO", "hi") == b"hi"
+
+
+@needs_openssl
+async def test_tls_works_with_a_client_certificate(valkey, tmp_path):
+    ca = authority(tmp_path)
+    ours = signed(tmp_path, "ours", ca)
+    async with tls_proxy(valkey.port, signed(tmp_path, "localhost", ca), clients=ca) as port:
+        files = f"ssl_ca_certs={ca.cert}&ssl_certfile={ours.cert}&ssl_keyfile={ours.key}"
+        url = f"rediss://localhost:{port}/0?{files}"
+        assert await ask(parse(url), "ECHO", "hi") == b"hi"
+
+
+def greet_in_vain(listener, context):
+    """Shake hands with one client until OpenSSL says why it cannot be; let it have its say."""
+    plain, _ = listener.accept()
+    with context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False) as tls:
+        with pytest.raises(ssl.SSLError):
+            tls.do_handshake()
+        tls.shutdown(socket.SHUT_WR)
+        while os.read(tls.fileno(), 4096):
+            pass
+
+
+@needs_openssl
+async def test_a_client_certificate_that_is_missing_is_refused_in_a_sentence(tmp_path):
+    ca = authority(tmp_path)
+    server = signed(tmp_path, "localhost", ca)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=ca.cert)
+    context.load_cert_chain(server.cert, server.key)
+    context.verify_mode = ssl.CERT_REQUIRED
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"rediss://localhost:{listener.getsockname()[1]}/0?ssl_ca_certs={ca.cert}"
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(anyio.to_thread.run_sync, greet_in_vain, listener, context)
+            with pytest.raises(RefusedError, match=r"another client certificate: .*ssl_certfile"):
+                await ask(parse(url), "PING")
+
+
+@needs_openssl
 async def test_a_certificate_that_is_not_trusted_is_refused_in_a_sentence(valkey, tmp_path):
-    key, cert = certificate(tmp_path, "localhost")
-    async with tls_proxy(valkey, key, cert) as port:
+    server = signed(tmp_path, "localhost", authority(tmp_path))
+    async with tls_proxy(valkey.port, server) as port:
         with pytest.raises(RefusedError, match=r"not trusted .*: name its authority"):
             await ask(parse(f"rediss://localhost:{port}/0"), "PING")
+
+
+@needs_openssl
+async def test_a_certificate_of_another_host_is_refused_in_a_sentence(valkey, tmp_path):
+    ca = authority(tmp_path)
+    async with tls_proxy(valkey.port, signed(tmp_path, "elsewhere", ca)) as port:
+        with pytest.raises(RefusedError, match="localhost"):
+            await ask(parse(f"rediss://localhost:{port}/0?ssl_ca_certs={ca.cert}"), "PING")
 
 
 async def test_tls_towards_a_plain_server_is_lost_with_a_hint(valkey):
