@@ -27,6 +27,9 @@ OptionalLimit: TypeAlias = Annotated[
 Count: TypeAlias = Annotated[
     int, Meta(ge=1, le=_MOST_ITEMS, extra={"phrase": "a whole number above 0"})
 ]
+Bytes: TypeAlias = Annotated[
+    int, Meta(ge=1, le=2**62, extra={"phrase": "a number of bytes above 0"})
+]
 HostPort: TypeAlias = Annotated[
     str,
     Meta(
@@ -41,13 +44,27 @@ OptionalUrl: TypeAlias = Annotated[
 BrokerUrl: TypeAlias = Annotated[
     str,
     Meta(
-        pattern=r"^(rediss?|unix|redis\+socket)://\S+$",
+        pattern=r"^(rediss?|unix|redis\+socket|sentinel|amqps?|pyamqp)://\S*$",
         # Shown nowhere, not even when it is wrong: it may hold a password in any position.
-        extra={"phrase": "a redis://, rediss://, unix:// or redis+socket:// URL", "secret": True},
+        extra={
+            "phrase": "a redis://, rediss://, redis+socket://, unix://, sentinel://, amqp:// or "
+            "amqps:// URL",
+            "secret": True,
+        },
     ),
+]
+Share: TypeAlias = Annotated[float, Meta(ge=0, le=1, extra={"phrase": "a number from 0 to 1"})]
+Names: TypeAlias = Annotated[tuple[str, ...], Meta(extra={"phrase": "a list of names"})]
+ManagementUrl: TypeAlias = Annotated[
+    Annotated[str, Meta(pattern=r"^https?://[^\s/?#]+")] | None,
+    Meta(extra={"phrase": "an http:// or https:// URL", "secret": True}),
 ]
 Pairs: TypeAlias = Annotated[
     dict[str, str], Meta(extra={"phrase": "a table of texts (key=value,key=value)"})
+]
+# Sentinel's password is among them.
+Options: TypeAlias = Annotated[
+    dict[str, object], Meta(extra={"phrase": "a table (as JSON)", "json": True, "secret": True})
 ]
 # Headers carry tokens.
 SecretPairs: TypeAlias = Annotated[Pairs, Meta(extra={"secret": True})]
@@ -128,6 +145,143 @@ class Graces(Struct, frozen=True):
         return self.silent + self.redelivery + self.lost + self.remembered + 2 * self.suspect
 
 
+class SpanSettings(Struct, frozen=True):
+    """Which spans are made. Metrics are counted before, so none of this changes them."""
+
+    process: Annotated[
+        Literal["always", "anomalies", "never"],
+        Meta(
+            description="Spans of runs: `always`; `anomalies`: only failed, lost, retried, "
+            "redelivered and slow ones, for workers that are instrumented themselves; `never`"
+        ),
+    ] = "always"
+    wait: Annotated[
+        SecondsOrOff,
+        Meta(description="Seconds of waiting from which a wait is a span of its own; 0: never"),
+    ] = 1.0
+    slow: Annotated[
+        SecondsOrOff, Meta(description="Seconds of running from which a run is slow; 0: never")
+    ] = 30.0
+    sampler: Annotated[
+        Literal[
+            "always_on",
+            "always_off",
+            "traceidratio",
+            "parentbased_always_on",
+            "parentbased_always_off",
+            "parentbased_traceidratio",
+        ],
+        Meta(
+            description="Which traces are kept, by OpenTelemetry's names; failed, lost, retried "
+            "and slow runs are kept always"
+        ),
+    ] = "parentbased_always_on"
+    ratio: Annotated[
+        Share, Meta(description="Share of traces that the `traceidratio` samplers keep")
+    ] = 1.0
+    budget: Annotated[
+        SecondsOrOff,
+        Meta(
+            description="Spans per second above which a smaller share of traces is kept; 0: none",
+            extra={"phrase": "a number of spans per second, 0 for none"},
+        ),
+    ] = 0.0
+
+
+class RecordSettings(Struct, frozen=True):
+    """What the log records tell."""
+
+    lifecycle: Annotated[
+        bool, Meta(description="Also a record for each run that starts and each that completes")
+    ] = False
+    arguments: Annotated[
+        bool, Meta(description="Tell the arguments of tasks, as far as events have them")
+    ] = False
+    results: Annotated[bool, Meta(description="Tell the results of tasks")] = False
+    redact: Annotated[
+        Names,
+        Meta(description="Patterns of argument names, and keys in them, whose values are hidden"),
+    ] = (
+        *("*password*", "*passwd*", "*secret*", "*token*", "*api*key*", "*credential*"),
+        *(
+            "auth",
+            "authoriz*",
+            "*_auth",
+            "*cookie*",
+            "*session*",
+            "*private*key*",
+            "*card*number*",
+            "cvv",
+            "cvc",
+        ),
+    )
+    argument_characters: Annotated[
+        Count, Meta(description="Characters of arguments, and of a result, that are told")
+    ] = 1_024
+
+
+class SpoolSettings(Struct, frozen=True):
+    """Where spans and log records wait that the receiver does not take."""
+
+    dir: Annotated[
+        str | None,
+        Meta(
+            description="Directory in which they wait on disk; unset: only in memory",
+            extra={"flag": "--spool", "phrase": "a directory"},
+        ),
+    ] = None
+    max_bytes: Annotated[
+        Bytes,
+        Meta(
+            description="Size of all files in it; beyond it the oldest are given up",
+        ),
+    ] = 1_000_000_000
+    after: Annotated[
+        Seconds,
+        Meta(description="Seconds without an acknowledgement after which a batch goes there"),
+    ] = 10.0
+
+
+class RabbitmqSettings(Struct, frozen=True):
+    """What concerns a RabbitMQ broker only."""
+
+    retain: Annotated[
+        Literal["none", "quorum", "stream"],
+        Meta(
+            description="Queue that keeps events while we are away: `quorum` (also over a restart "
+            "of the broker), `stream`, or `none`",
+            extra={"flag": "--retain"},
+        ),
+    ] = "none"
+    retain_messages: Annotated[
+        Count, Meta(description="Messages that our queue holds; beyond it the oldest are dropped")
+    ] = 200_000
+    retain_bytes: Annotated[Bytes, Meta(description="Size of our queue, likewise")] = 268_435_456
+    retain_age: Annotated[
+        Seconds, Meta(description="Seconds for which a retained queue keeps events")
+    ] = 3600.0
+    state_dir: Annotated[
+        str | None,
+        Meta(
+            description="Directory that remembers how far a stream was read",
+            extra={"phrase": "a directory"},
+        ),
+    ] = None
+    event_queue_prefix: Annotated[str, Meta(description="As Celery's setting of this name")] = (
+        "celeryev"
+    )
+    management: Annotated[
+        ManagementUrl,
+        Meta(
+            description="URL of the management API, for unacknowledged messages: "
+            "`http://user:password@host:15672`"
+        ),
+    ] = None
+    management_ca: Annotated[
+        str | None, Meta(description="File with the authorities that it is checked with")
+    ] = None
+
+
 class OtlpSettings(Struct, frozen=True):
     """Where telemetry goes. No endpoint for a signal: it is counted and shown, not sent."""
 
@@ -183,6 +337,20 @@ class OtlpSettings(Struct, frozen=True):
     buffer_items: Annotated[
         Count, Meta(description="Spans, and records, that wait while the receiver is away")
     ] = 50_000
+    buffer_bytes: Annotated[
+        Bytes,
+        Meta(
+            description="Memory that those take, about",
+        ),
+    ] = 100_000_000
+    histograms: Annotated[
+        Literal["explicit_bucket_histogram", "base2_exponential_bucket_histogram"],
+        Meta(description="How durations are sent; the page always has explicit buckets"),
+    ] = "explicit_bucket_histogram"
+    exemplars: Annotated[
+        Literal["always_on", "trace_based", "always_off"],
+        Meta(description="`always_off`: metrics name no failed or slow run as an example"),
+    ] = "trace_based"
     service_name: Annotated[
         str | None,
         Meta(description="`service.name`; unset: `celery-stream` for metrics, `celery` for tasks"),
@@ -198,19 +366,40 @@ class Settings(Struct, frozen=True):
     broker: Annotated[BrokerUrl, Meta(description="URL of the broker whose events are read")] = (
         "redis://127.0.0.1:6379/0"
     )
+    broker_transport_options: Annotated[
+        Options,
+        Meta(description="What the application has in Celery's setting of this name (in Redis)"),
+    ] = {}
+    event_exchange: Annotated[str, Meta(description="As Celery's setting of this name")] = (
+        "celeryev"
+    )
+    events_from: Annotated[
+        Literal["master", "replica"],
+        Meta(description="Which server of a Sentinel broker the events are read from"),
+    ] = "master"
+    held_interval: Annotated[
+        SecondsOrOff,
+        Meta(
+            description="Seconds between two looks at the messages that workers hold, by queue (in "
+            "Redis; costs about 10 ms for 2,000 messages); 0: never"
+        ),
+    ] = 0.0
     listen: Annotated[
         HostPort, Meta(description="Where `/metrics` and `/health` are served; port 0: any free")
     ] = "127.0.0.1:9540"
     queues: Annotated[
-        tuple[str, ...],
-        Meta(
-            description="Queues to measure besides those that are found",
-            extra={"phrase": "a list of names"},
-        ),
+        Names, Meta(description="Queues to measure besides those that are found")
     ] = ()
     poll_interval: Annotated[
         Seconds, Meta(description="Seconds between two looks at the queue keys")
     ] = 5.0
+    peek_messages: Annotated[
+        Count,
+        Meta(
+            description="Messages at the head of each queue that are looked at, for their age and "
+            "the trace that they belong to"
+        ),
+    ] = 1
     grace: Annotated[
         Seconds, Meta(description="Seconds for draining and flushing after SIGTERM")
     ] = 10.0
@@ -235,6 +424,10 @@ class Settings(Struct, frozen=True):
     stuck: StuckLimits = StuckLimits()
     stuck_rules: tuple[StuckRule, ...] = ()
     graces: Graces = Graces()
+    rabbitmq: RabbitmqSettings = RabbitmqSettings()
+    spans: SpanSettings = SpanSettings()
+    log_records: RecordSettings = RecordSettings()
+    spool: SpoolSettings = SpoolSettings()
     otlp: OtlpSettings = OtlpSettings()
 
 

@@ -160,7 +160,7 @@ def _value(setting: Setting, found: _Found | None, label: str = "") -> object:
     try:
         value = _read(setting, found)
         return msgspec.convert(value, setting.type, strict=not isinstance(found.value, str))
-    except (ValueError, msgspec.ValidationError):
+    except (ValueError, msgspec.DecodeError):
         phrase = (found.borrowed and found.borrowed.phrase) or setting.phrase
         given = "" if setting.secret else f" = {shown(found.value)}"
         # Without the cause: what it says is in the sentence, or secret.
@@ -176,6 +176,8 @@ def _read(setting: Setting, found: _Found) -> object:
     text = found.value.strip()
     if found.borrowed and found.borrowed.read:
         return found.borrowed.read(text)
+    if setting.json:
+        return msgspec.json.decode(text)
     if setting.shape is tuple:
         return read_list(text)
     if setting.shape is dict:

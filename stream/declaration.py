@@ -26,6 +26,10 @@ class Setting(Struct, frozen=True):
     phrase: str
     """What a good value is, to follow "is not"."""
     secret: bool
+    json: bool = False
+    """Whether it is JSON where it is given as text."""
+    special_flag: str | None = None
+    """Where it is not called as its key says."""
 
     @property
     def key(self) -> str:
@@ -45,7 +49,7 @@ class Setting(Struct, frozen=True):
     @property
     def flag(self) -> str:
         """On the command line."""
-        return "--" + self.name.replace("_", "-")
+        return self.special_flag or "--" + self.name.replace("_", "-")
 
     @property
     def shape(self) -> object:
@@ -105,6 +109,8 @@ def _setting(path: tuple[str, ...], field: msgspec.structs.FieldInfo) -> Setting
         meaning=next((note.description for note in notes if note.description), ""),
         phrase=extra.get("phrase") or " or ".join(choices) or ordinary,
         secret=extra.get("secret", False),
+        json=extra.get("json", False),
+        special_flag=extra.get("flag"),
     )
 
 

@@ -87,6 +87,10 @@ BORROWED: Final[Mapping[str, Borrowed]] = {
     "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": Borrowed("otlp.batch_items"),
     "OTEL_BSP_SCHEDULE_DELAY": Borrowed("otlp.batch_age", _read_milliseconds, _MILLISECONDS),
     "OTEL_BSP_MAX_QUEUE_SIZE": Borrowed("otlp.buffer_items"),
+    "OTEL_TRACES_SAMPLER": Borrowed("spans.sampler"),
+    "OTEL_TRACES_SAMPLER_ARG": Borrowed("spans.ratio"),
+    f"{_OTLP}_METRICS_DEFAULT_HISTOGRAM_AGGREGATION": Borrowed("otlp.histograms"),
+    "OTEL_METRICS_EXEMPLAR_FILTER": Borrowed("otlp.exemplars"),
     "OTEL_SERVICE_NAME": Borrowed("otlp.service_name"),
     "OTEL_RESOURCE_ATTRIBUTES": Borrowed("otlp.resource_attributes"),
 }

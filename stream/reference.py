@@ -12,6 +12,8 @@ from typing import Final
 from .core.transitions import diagram
 from .declaration import reference
 from .sinks.instruments import TABLE
+from .sinks.record_table import FIELDS, RECORDS
+from .sinks.span_table import SPANS
 
 
 def settings() -> str:
@@ -47,6 +49,42 @@ def metrics() -> str:
     )
 
 
+def spans() -> str:
+    """Every span: kind, what it covers, parent; and every attribute, of which of them, meaning."""
+    kinds = _table(
+        ("Span", "Kind", "From → to", "Parent"),
+        ((f"`{row.name}`", row.kind.lower(), row.covers, row.parent) for row in SPANS),
+    )
+    of: dict[tuple[str, str], list[str]] = {}
+    for row in SPANS:
+        for attribute in row.attributes:
+            of.setdefault(attribute, []).append(f"`{row.name.split()[0]}`")
+    attributes = _table(
+        ("Attribute", "Of", "Meaning"),
+        ((f"`{name}`", " ".join(rows), meaning) for (name, meaning), rows in of.items()),
+    )
+    return f"{kinds}\n{attributes}"
+
+
+def records() -> str:
+    """Every log record: severity, when there is one, attributes; and what those mean."""
+    kinds = _table(
+        ("Record", "Severity", "When", "Attributes"),
+        (
+            (
+                f"`{kind.name}`",
+                kind.severity.name,
+                kind.when,
+                " ".join(f"`{name}`" for name in FIELDS if name in kind.fields),
+            )
+            for kind in RECORDS
+        ),
+    )
+    meanings = ((f"`{name}`", meaning) for name, meaning in FIELDS.items())
+    attributes = _table(("Attribute", "Meaning"), meanings)
+    return f"{kinds}\n{attributes}"
+
+
 def states() -> str:
     """The states of a task and what leads from one to another, as a Mermaid diagram."""
     return f"```mermaid\n{diagram()}```\n"
@@ -54,6 +92,8 @@ def states() -> str:
 
 TABLES: Final[dict[str, Callable[[], str]]] = {
     "settings": settings,
+    "spans": spans,
+    "records": records,
     "metrics": metrics,
     "states": states,
 }

@@ -7,8 +7,10 @@ import pytest
 
 from stream.config import Settings
 from stream.declaration import SETTINGS
-from stream.reference import metrics, renewed, settings
+from stream.reference import metrics, records, renewed, settings, spans
 from stream.sinks.instruments import TABLE
+from stream.sinks.record_table import FIELDS, RECORDS
+from stream.sinks.span_table import SPANS
 from tests.servers import ROOT
 
 DOCUMENT = "before\n<!-- metrics -->\nstale\n<!-- /metrics -->\nafter\n"
@@ -20,16 +22,44 @@ def rows(table):
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines]
 
 
-@pytest.mark.parametrize("table", [settings, metrics])
-def test_every_line_of_a_table_has_as_many_cells_as_its_head(table):
-    lines = table().splitlines()
-    cells = {line.replace("\\|", "").count("|") for line in lines}
-    assert len(cells) == 1
-    assert all(line.startswith("| ") and line.endswith(" |") for line in lines)
+def tables(render):
+    """The tables of one place, which blank lines divide."""
+    return render().split("\n\n")
+
+
+@pytest.mark.parametrize("render", [settings, metrics, spans, records])
+def test_every_line_of_a_table_has_as_many_cells_as_its_head(render):
+    for table in tables(render):
+        lines = table.splitlines()
+        cells = {line.replace("\\|", "").count("|") for line in lines}
+        assert len(cells) == 1
+        assert all(line.startswith("| ") and line.endswith(" |") for line in lines)
 
 
 def test_every_metric_has_one_row():
     assert [row[0].strip("` ") for row in rows(metrics())] == [each.name for each in TABLE]
+
+
+def test_every_span_has_one_row_and_every_attribute_its_meaning():
+    kinds, attributes = map(rows, tables(spans))
+    assert [row[0].strip("` ") for row in kinds] == [each.name for each in SPANS]
+    found = {(row[0].strip("` "), name, row[2]) for row in attributes for name in row[1].split()}
+    assert found == {
+        (attribute, f"`{each.name.split()[0]}`", meaning)
+        for each in SPANS
+        for attribute, meaning in each.attributes
+    }
+
+
+def test_every_record_has_one_row_and_every_attribute_its_meaning():
+    kinds, attributes = map(rows, tables(records))
+    assert [(row[0].strip("` "), row[1], row[2]) for row in kinds] == [
+        (each.name, each.severity.name, each.when) for each in RECORDS
+    ]
+    assert [set(row[3].replace("`", "").split()) for row in kinds] == [
+        set(each.fields) for each in RECORDS
+    ]
+    assert {row[0].strip("` "): row[1] for row in attributes} == FIELDS
 
 
 def test_every_setting_has_one_row_with_its_variables():

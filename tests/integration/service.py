@@ -66,7 +66,9 @@ def running(tmp_path, url, *arguments, env=None, ready=True) -> Iterator[Running
     """Start the service, wait until it listens and, if so wanted, until it is ready."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith("OTEL_")}
     command = [sys.executable, "-m", "stream", "run", "--broker", url, "--listen", "127.0.0.1:0"]
-    with (tmp_path / "stream.err").open("w+") as log, (tmp_path / "stream.out").open("w") as out:
+    # Appending: `log` reads through the same description, and must not move where it writes.
+    (tmp_path / "stream.err").unlink(missing_ok=True)
+    with (tmp_path / "stream.err").open("a+") as log, (tmp_path / "stream.out").open("w") as out:
         process = subprocess.Popen(
             [*command, *arguments],
             cwd=ROOT,

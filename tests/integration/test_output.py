@@ -28,7 +28,7 @@ def publish_failures(client, count):
 def test_a_stdout_that_nobody_reads_holds_up_nothing(valkey, tmp_path):
     command = [sys.executable, "-m", "stream", "run", "--broker", valkey.url, "--grace", "2"]
     unread, stdout = os.pipe()
-    with (tmp_path / "stream.err").open("w+") as log, valkey.client() as client:
+    with (tmp_path / "stream.err").open("a+") as log, valkey.client() as client:
         process = subprocess.Popen(
             [*command, "--listen", "127.0.0.1:0"], cwd=ROOT, stdout=stdout, stderr=log
         )

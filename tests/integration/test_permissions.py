@@ -14,7 +14,7 @@ from tests.servers import APP, ROOT, celery_worker, wait_for
 
 README = (ROOT / "README.md").read_text()
 (RULE,) = re.findall(r"^ACL SETUSER .*$", README, re.MULTILINE)
-SCAN, PLAIN_CHANNEL = re.findall(r"`([^`]*\+(?:scan|subscribe)\b[^`]*)`", README)
+SCAN, PLAIN_CHANNEL = re.search(r"Optional: `(\+scan)`.*?`(&[^`]+)`", README, re.DOTALL).groups()
 USER, PASSWORD = re.search(r"SETUSER (\S+) .*>(\S+)", RULE).groups()
 CHANNEL = "&/0.celeryev/*"
 

@@ -158,7 +158,7 @@ def test_a_wrong_line_of_the_file_is_named_with_the_file(tmp_path):
 
 
 def test_a_wrong_broker_url_is_not_repeated():
-    ended = run(env={"CELERY_BROKER_URL": f"amqp://me:{PASSWORD}@host//"})
+    ended = run(env={"CELERY_BROKER_URL": f"sqs://me:{PASSWORD}@host//"})
     assert ended.code == 2
     (sentence,) = ended.said
     assert sentence.startswith("celery-stream: broker (from CELERY_BROKER_URL) is not ")
