@@ -5,10 +5,14 @@ from pathlib import Path
 
 import msgspec
 
-from . import capture_to_null, redis_to_null
+from . import capture_to_null, redis_to_null, redis_to_otlp
 from .result import Result, table
 
-BENCHMARKS = {"capture_to_null": capture_to_null.run, "redis_to_null": redis_to_null.run}
+BENCHMARKS = {
+    "capture_to_null": capture_to_null.run,
+    "redis_to_null": redis_to_null.run,
+    "redis_to_otlp": redis_to_otlp.run,
+}
 
 
 def main() -> None:

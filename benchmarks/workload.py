@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import random
+import time
 import uuid
 from collections.abc import Iterator
 from typing import Final
@@ -102,6 +103,23 @@ def payloads(events: Iterator[Event], *, batch: int) -> Iterator[tuple[str, byte
             waiting = []
     if waiting:
         yield "task.multi", _envelope(waiting)
+
+
+def unique_event(name: str) -> tuple[str, bytes]:
+    """Return channel and payload of a message that says that a task of this name was sent."""
+    event = {
+        "type": "task-sent",
+        "uuid": str(uuid.uuid4()),
+        "name": name,
+        "queue": "celery",
+        "retries": 0,
+        "hostname": "gen8@web",
+        "pid": 99,
+        "clock": 1,
+        "utcoffset": 0,
+        "timestamp": time.time(),
+    }
+    return "/0.celeryev/task.sent", _envelope(event)
 
 
 def _envelope(body: Event | list[Event]) -> bytes:
