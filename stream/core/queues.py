@@ -213,9 +213,12 @@ class QueueTable:
                 source,
                 name,
                 queue.depth.ready,
-                None if queue.oldest_at is None else max(0.0, now - queue.oldest_at),
+                _age(queue.oldest_at, now),
                 sum(queue.depth.ready.values()) / queue.rate if queue.rate else None,
                 queue.stalled,
+                queue.depth.unacknowledged,
+                _age(queue.depth.oldest_unacknowledged_at, now),
+                queue.depth.overdue,
             )
             for (source, name), queue in sorted(self._queues.items(), key=lambda item: item[0])
         )
@@ -229,9 +232,7 @@ class QueueTable:
                 broker.gap_seconds,
                 broker.last_frame_at,
                 broker.unacknowledged,
-                None
-                if broker.oldest_unacknowledged_at is None
-                else max(0.0, now - broker.oldest_unacknowledged_at),
+                _age(broker.oldest_unacknowledged_at, now),
                 broker.sampled_at,
             )
             for source, broker in sorted(self.brokers.items())
@@ -241,3 +242,7 @@ class QueueTable:
 def _without_messages(depth: QueueDepth) -> QueueDepth:
     """Return what is kept until the next poll, and in snapshots."""
     return structs.replace(depth, waiting=()) if depth.waiting else depth
+
+
+def _age(at: float | None, now: float) -> float | None:
+    return None if at is None else max(0.0, now - at)

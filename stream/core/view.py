@@ -51,6 +51,11 @@ class QueueGauge(Struct, frozen=True):
     """Ready messages over the rate at which they are received; None without such a rate."""
     stalled: bool = False
     """It holds messages and nobody takes any, although workers are there."""
+    unacknowledged: int | None = None
+    """Messages that workers hold; None where the broker does not tell it by queue."""
+    oldest_unacknowledged_age: float | None = None
+    overdue: int | None = None
+    """Of those, the ones held for so long that the broker will soon give them to another worker."""
 
     @property
     def depth(self) -> int:

@@ -88,6 +88,10 @@ def _queues(readings: _Readings, queues: Iterable[QueueGauge]) -> None:
             readings.add(table.QUEUE_PRIORITY_DEPTH, count, queue, str(priority))
         readings.most(table.QUEUE_OLDEST_AGE, gauge.oldest_age, queue)
         readings.most(table.QUEUE_DRAIN_TIME, gauge.drain_time, queue)
+        readings.add(table.QUEUE_SIZE, gauge.unacknowledged, queue, "unacknowledged")
+        held_for = gauge.oldest_unacknowledged_age
+        readings.most(table.QUEUE_UNACKNOWLEDGED_AGE, held_for, queue)
+        readings.add(table.QUEUE_OVERDUE, gauge.overdue, queue)
         readings.most(table.QUEUE_STALLED, int(gauge.stalled), queue)
 
 

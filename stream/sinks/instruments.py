@@ -237,6 +237,12 @@ QUEUE_UNACKNOWLEDGED_AGE = _gauge(
     "queue",
     about="How long a worker has held the message that is held longest (queue * is all).",
 )
+QUEUE_OVERDUE = _gauge(
+    "celery.queue.overdue",
+    "{message}",
+    "queue",
+    about="Messages that workers hold for so long that Redis will soon give them to another one.",
+)
 QUEUE_DRAIN_TIME = _gauge(
     "celery.queue.drain_time",
     "s",

@@ -70,6 +70,22 @@ def test_a_queue_has_a_depth_in_all_and_by_priority():
     assert read(given, table.QUEUE_DRAIN_TIME) == {("celery",): 2.5}
 
 
+def test_what_workers_hold_of_a_queue_is_told_where_the_broker_does():
+    held = QueueGauge(
+        "redis",
+        "celery",
+        {0: 1},
+        None,
+        None,
+        unacknowledged=4,
+        oldest_unacknowledged_age=9.5,
+        overdue=1,
+    )
+    assert read(view(queues=(held,)), table.QUEUE_SIZE)[("celery", "unacknowledged")] == 4
+    assert read(view(queues=(held,)), table.QUEUE_UNACKNOWLEDGED_AGE) == {("celery",): 9.5}
+    assert read(view(queues=(held,)), table.QUEUE_OVERDUE) == {("celery",): 1}
+
+
 def test_an_age_that_is_not_known_has_no_series():
     given = view(queues=(QueueGauge("redis", "celery", {0: 0}, None, None),))
     assert read(given, table.QUEUE_DEPTH) == {("celery",): 0}
