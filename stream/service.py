@@ -23,7 +23,7 @@ from .core.view import View
 from .export.telemetry import Telemetry
 from .occurrences import LoopDelayed, Occurrence, Signal, SourceLost, SourceOpened, Tell
 from .pipeline import Pipeline
-from .server.health import ExportStatus, Health, Limits, SourceStatus, Status, health
+from .server.health import ExportStatus, Health, Limits, SourceStatus, Status, health, is_stale
 from .server.http import application
 from .server.http import serve as serve_http
 from .sinks.aggregate import Family
@@ -120,8 +120,9 @@ class Service:
         return health(self.view(), status, now=time.time(), limits=self._limits)
 
     def is_ready(self) -> bool:
-        """Whether every source is connected."""
-        return all(status.connected for status in self._status.values())
+        """Whether every source is connected, and what workers send arrives."""
+        connected = all(status.connected for status in self._status.values())
+        return connected and not is_stale(self.view(), now=time.time())
 
     # -- running -------------------------------------------------------------------------------
 

@@ -120,6 +120,13 @@ def health(view: View, status: Status, *, now: float, limits: Limits = Limits())
     )
 
 
+def is_stale(view: View, *, now: float, limit: float = Limits().event_age) -> bool:
+    """Whether events have stopped to come although no worker said goodbye."""
+    if view.last_event_at is None or now - view.last_event_at <= limit:
+        return False
+    return any(worker.state is not WorkerState.OFFLINE for worker in view.workers)
+
+
 def _broker(
     brokers: Iterable[BrokerGauge], status: Status, oldest_poll_at: float, now: float
 ) -> tuple[bool, str]:

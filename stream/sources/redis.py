@@ -11,8 +11,10 @@ The reader does nothing but read and wrap, because the server cuts off a subscri
 import time
 from collections.abc import Callable
 
+import anyio
 from hiredis import ReplyError
 
+from ..errors import LostError
 from ..events import Frame, Message, Subscribed, Transport
 from ..wire.keys import glob_of
 from .base import Put
@@ -37,6 +39,9 @@ class RedisEvents:
         now: the clock, epoch seconds.
         idle: seconds without a message after which the server must answer a PING.
         timeout: seconds for connecting and for each answer.
+        stale: seconds without a message, after there were some, after which it is subscribed anew:
+            workers send a heartbeat every two seconds, and whatever keeps them from us (a server
+            that is not the one that they use any more) may be over.
     """
 
     def __init__(
@@ -49,6 +54,7 @@ class RedisEvents:
         now: Callable[[], float] = time.time,
         idle: float = 15.0,
         timeout: float = 5.0,
+        stale: float = 60.0,
     ) -> None:
         self.name = name
         self._broker = broker
@@ -57,6 +63,7 @@ class RedisEvents:
         self._now = now
         self._idle = idle
         self._timeout = timeout
+        self._stale = stale
         self._epoch = 0
         self._alive_at: float | None = None
 
@@ -64,7 +71,7 @@ class RedisEvents:
         """Subscribe and hand over a `Subscribed` frame, then messages, until the connection ends.
 
         Raises:
-            LostError: the connection could not be made or broke.
+            LostError: the connection could not be made or broke, or nothing comes any more.
             RefusedError: the server refuses the user, or the subscription.
         """
         async with reach(self._broker, timeout=self._timeout) as connection:
@@ -74,14 +81,22 @@ class RedisEvents:
             await put([Subscribed(self._alive_at, self.name, self._epoch, silent_since)])
             if early:
                 await put(self._frames(early, self._alive_at))
-            while True:
-                replies = await connection.receive_alive(self._idle)
-                self._alive_at = received_at = self._now()
-                if frames := self._frames(replies, received_at):
-                    await put(frames)
-                elif isinstance(replies[-1], ReplyError):
-                    # The answer to our PING, which comes alone.
-                    raise connection.explain(replies[-1], "ask whether it is there", "+ping")
+            await self._read(connection, put, heard=bool(early))
+
+    async def _read(self, connection: Connection, put: Put, *, heard: bool) -> None:
+        """Hand over messages until the connection ends, or nothing comes any more."""
+        silent_from = anyio.current_time()
+        while True:
+            replies = await connection.receive_alive(self._idle)
+            self._alive_at = received_at = self._now()
+            if frames := self._frames(replies, received_at):
+                heard, silent_from = True, anyio.current_time()
+                await put(frames)
+            elif isinstance(replies[-1], ReplyError):
+                # The answer to our PING, which comes alone.
+                raise connection.explain(replies[-1], "ask whether it is there", "+ping")
+            elif heard and anyio.current_time() - silent_from >= self._stale:
+                raise LostError(f"nothing was heard for {self._stale:g} s; subscribing anew")
 
     async def _subscribe(self, connection: Connection) -> list[Reply]:
         """Subscribe; return the messages that came along with the confirmations."""

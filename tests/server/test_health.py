@@ -5,7 +5,7 @@ import pytest
 
 from stream.core.states import WorkerState
 from stream.core.view import BrokerGauge, View, WorkerGauge
-from stream.server.health import ExportStatus, Limits, SourceStatus, Status, health
+from stream.server.health import ExportStatus, Limits, SourceStatus, Status, health, is_stale
 
 NOW = 1000.0
 SUBSCRIBED = SourceStatus("redis", connected=True, epoch=1)
@@ -112,3 +112,17 @@ def test_a_receiver_that_takes_everything_is_said():
 def test_no_endpoint_is_no_failing_export():
     answer = judge(view(), Status((SUBSCRIBED,)))
     assert (answer.checks.export, answer.details.export) == (True, "no endpoint is configured")
+
+
+@pytest.mark.parametrize(
+    ("worker", "last_event_at", "stale"),
+    [
+        (WorkerState.ONLINE, NOW - 59.0, False),
+        (WorkerState.ONLINE, NOW - 61.0, True),
+        (WorkerState.LOST, NOW - 1000.0, True),
+        (WorkerState.OFFLINE, NOW - 1000.0, False),
+        (WorkerState.ONLINE, None, False),
+    ],
+)
+def test_events_are_stale_where_workers_should_send_some(worker, last_event_at, stale):
+    assert is_stale(view(worker=worker, last_event_at=last_event_at), now=NOW) is stale

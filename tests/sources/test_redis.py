@@ -153,6 +153,25 @@ async def test_a_server_that_freezes_is_noticed(valkey):
     assert "no answer in time" in str(error)
 
 
+async def test_a_subscription_on_which_nothing_comes_any_more_is_made_anew(valkey):
+    async with running(events_of(valkey, idle=0.01, stale=0.05)) as run:
+        await subscribed(run)
+        with valkey.client() as client:
+            client.publish("/0.celeryev/worker.heartbeat", b"{}")
+        error = await run.until_ended()
+    assert run.of(Message)
+    assert str(error) == "nothing was heard for 0.05 s; subscribing anew"
+
+
+async def test_a_subscription_on_which_nothing_ever_came_is_kept(valkey):
+    clock = Clock()
+    async with running(events_of(valkey, now=clock, idle=0.01, stale=0.02)) as run:
+        await subscribed(run)
+        asked = clock.at
+        await wait_until(lambda: clock.at > asked + 10)  # pings that were answered
+        assert not run.ended.is_set()
+
+
 async def test_a_cancelled_source_leaves_no_connection(valkey):
     with valkey.client() as client:
         async with running(events_of(valkey)) as run:
