@@ -4,13 +4,16 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from socket import socket
+from uuid import uuid4
 
 import anyio
 from opentelemetry.sdk.metrics.export import MetricsData
 from opentelemetry.sdk.resources import Resource
 from structlog.typing import FilteringBoundLogger
 
+from . import __version__
 from .brokers import broker_of
 from .channel import Channel, Overflow
 from .config import RecordSettings, Settings
@@ -24,14 +27,18 @@ from .pipeline import Pipeline
 from .server.http import listen
 from .service import Left, Parts, Service
 from .sinks.aggregate import Aggregate, Family
+from .sinks.capture_set import CaptureSet, Rotation
 from .sinks.gauges import gauges
 from .sinks.logs import LogSink, log_bytes
 from .sinks.metrics import MetricsSink
 from .sinks.otel_metrics import metrics_data
+from .sinks.recorder import Recorder
 from .sinks.redaction import Redaction
 from .sinks.spans import SpanSink, draft_bytes
 from .sinks.stdout import JsonLines
 from .sinks.telemetry import SelfTelemetry, circuits, ledgers, sampling, spools
+from .wire.arguments import Arguments, Editor
+from .wire.capture_lines import FORMAT, Header
 from .wire.codec import Decoded, decode, decode_in_full
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -139,6 +146,8 @@ def compose(settings: Settings, bound: socket, log: FilteringBoundLogger) -> Ser
         ),
     )
 
+    recorder = _recorder(settings, broker.url, tell)
+
     def families() -> Sequence[Family]:
         return (
             *aggregate.collect(),
@@ -158,11 +167,17 @@ def compose(settings: Settings, bound: socket, log: FilteringBoundLogger) -> Ser
         engine=engine,
         channel=channel,
         pipeline=Pipeline(
-            engine, sinks, channel=channel, tell=tell, decode=_decoder(settings.log_records)
+            engine,
+            sinks,
+            channel=channel,
+            tell=tell,
+            decode=_decoder(settings.log_records),
+            tap=None if recorder is None else recorder.take,
         ),
         sources=broker.sources,
         telemetry=telemetry,
         lines=lines,
+        recorder=recorder,
         families=families,
         metrics=metrics,
         tell=tell,
@@ -193,6 +208,22 @@ def _exemplars(settings: Settings, *, traced: bool) -> bool:
     if settings.otlp.exemplars == "trace_based":
         return traced and settings.spans.process != "never"
     return settings.otlp.exemplars == "always_on"
+
+
+def _recorder(settings: Settings, origin: str, tell: Tell) -> Recorder | None:
+    capture = settings.capture
+    if capture.dir is None:
+        return None
+    mode = Arguments(capture.arguments)
+    header = Header(FORMAT, __version__, (origin,), uuid4().hex, arguments=mode)
+    rotation = Rotation(capture.max_bytes, capture.max_age, capture.keep)
+    return Recorder(
+        CaptureSet(Path(capture.dir), header, rotation),
+        editor=Editor(mode, Redaction(settings.log_records.redact)),
+        tell=tell,
+        max_frames=capture.buffer_frames,
+        max_bytes=capture.buffer_bytes,
+    )
 
 
 def _metrics_resource(settings: Settings) -> Resource:

@@ -28,6 +28,8 @@ class Broker(Struct, frozen=True):
 
     system: str
     """Its name in OpenTelemetry's conventions, ``messaging.system``."""
+    url: str
+    """Without user and password."""
     sources: Mapping[str, Source]
     """By what they read: its events and its queues."""
 
@@ -68,7 +70,7 @@ def _redis(settings: Settings, *, known: Callable[[], Iterable[str]], tell: Tell
         held_interval=settings.held_interval,
         tell=tell,
     )
-    return _broker(REDIS, events, queues)
+    return _broker(REDIS, broker.redacted, events, queues)
 
 
 def _rabbitmq(settings: Settings, *, known: Callable[[], Iterable[str]], tell: Tell) -> Broker:
@@ -95,7 +97,8 @@ def _rabbitmq(settings: Settings, *, known: Callable[[], Iterable[str]], tell: T
         interval=settings.poll_interval,
         tell=tell,
     )
-    return _broker(RABBITMQ, events, queues)
+    url = ";".join(address.redacted for address in addresses)
+    return _broker(RABBITMQ, url, events, queues)
 
 
 def _position(own: RabbitmqSettings) -> Position:
@@ -115,5 +118,5 @@ def _management(own: RabbitmqSettings, vhost: str) -> Management | None:
     return Management(own.management, vhost, ca_certs=own.management_ca)
 
 
-def _broker(system: str, events: Source, queues: Source) -> Broker:
-    return Broker(system, {f"{system} events": events, f"{system} queues": queues})
+def _broker(system: str, url: str, events: Source, queues: Source) -> Broker:
+    return Broker(system, url, {f"{system} events": events, f"{system} queues": queues})

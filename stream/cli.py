@@ -54,6 +54,18 @@ def run(config: str | None, **flags: Any) -> int:  # noqa: ANN401
 
 
 @cli.command()
+@click.argument("target", metavar="DIR")
+@click.option("--config", metavar="FILE", help="Settings as TOML.  [STREAM_CONFIG]")
+@_settings_options
+def record(target: str, config: str | None, **flags: Any) -> int:  # noqa: ANN401 - as for `run`
+    """Record what a broker says in DIR (or DIR/NAME.jsonl.zst), and send nothing."""
+    settings = load(config, flags={**flags, "capture_dir": target, "otlp_disabled": True})
+    from . import app  # noqa: PLC0415 - brings the whole service
+
+    return app.run(settings)
+
+
+@cli.command()
 @click.option("--listen", metavar="HOST:PORT", help="Where /metrics and /health are served.")
 @click.option(
     "--duration", type=click.FloatRange(min=0, min_open=True), help="Seconds; else until Ctrl-C."
@@ -73,17 +85,88 @@ def demo(listen: str | None, duration: float | None, rate: float, *, plain: bool
     return run_demo(Options(listen=listen, duration=duration, rate=rate, plain=plain))
 
 
+def _filter_options(command: F) -> F:
+    """Give a command the options that choose what is reported."""
+    for flag, name, meaning in (
+        ("--uuid", "uuids", "task ids"),
+        ("--worker", "hosts", "node names"),
+        ("--queue", "queues", "queues"),
+        ("--task", "names", "task names"),
+    ):
+        text = f"Report only these {meaning}, as in a shell (mail.*); may be repeated."
+        command = click.option(flag, name, metavar="PATTERN", multiple=True, help=text)(command)
+    for flag, name, word in (("--to", "end", "before"), ("--from", "begin", "from")):
+        text = f"Report only what ended {word} then: HH:MM or ISO 8601, in UTC, or epoch seconds."
+        command = click.option(flag, name, metavar="TIME", help=text)(command)
+    return command
+
+
+def _speed(_context: click.Context, _option: click.Parameter, value: str) -> float | None:
+    """Read a speed; None is as fast as can be."""
+    if value == "max":
+        return None
+    try:
+        speed = float(value)
+    except ValueError:
+        speed = 0.0
+    if not 0.0 < speed < float("inf"):
+        raise click.BadParameter(f"{value} is neither max nor a number above 0")
+    return speed
+
+
 @cli.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
-@click.option("--tasks", metavar="OUT", help="Write one JSON line per task to OUT (- is stdout).")
-@click.option("--workers", metavar="OUT", help="Write one JSON line per worker process.")
-def replay(files: tuple[str, ...], tasks: str | None, workers: str | None) -> int:
-    """Say what happened in captures of events: raw frames or events, as JSON lines or gzip."""
-    if tasks is not None and tasks == workers:
-        raise click.UsageError("--tasks and --workers cannot go to the same place")
-    from .replay import replay  # noqa: PLC0415 - brings the engine
+@click.option("--json", "report", metavar="OUT", help="Write the report as JSON (- is stdout).")
+@click.option(
+    "--tasks", metavar="OUT", help="Write a record per task: .csv, .parquet, else JSON lines."
+)
+@click.option("--attempts", metavar="OUT", help="Write a record per delivery, likewise.")
+@click.option("--workers", metavar="OUT", help="Write a record per worker process, likewise.")
+@_filter_options
+@click.option(
+    "--speed",
+    callback=_speed,
+    default="max",
+    metavar="TIMES",
+    help="max, or how many times as fast as it was recorded.",
+)
+# Any: click hands over what the options gave, texts and tuples of texts.
+def replay(files: tuple[str, ...], speed: float | None, **given: Any) -> int:  # noqa: ANN401
+    """Say what happened in captures: raw frames or events, as JSON lines, plain or compressed.
 
-    return replay(files, tasks=tasks, workers=workers)
+    The report goes to the terminal; --json, --tasks and the others write what it is made of.
+    """
+    outputs = {name: given[name] for name in ("report", "tasks", "attempts", "workers")}
+    taken = [name for name in outputs.values() if name is not None]
+    if len(set(taken)) < len(taken):
+        raise click.UsageError("no two outputs can go to the same place")
+    from .analysis.scope import Filters  # noqa: PLC0415 - brings the engine
+    from .replay import replay  # noqa: PLC0415 - likewise
+
+    patterns = (given["names"], given["queues"], given["hosts"], given["uuids"])
+    filters = Filters(given["begin"], given["end"], *patterns)
+    return replay(files, **outputs, filters=filters, speed=speed)
+
+
+@cli.command()
+@click.argument("uuid")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+def trace(uuid: str, files: tuple[str, ...]) -> int:
+    """Tell the whole story of the task UUID, or of the one whose id begins like that."""
+    from .replay import trace  # noqa: PLC0415 - brings the engine
+
+    return trace(uuid, files)
+
+
+@cli.command()
+@click.argument("before", metavar="BEFORE")
+@click.argument("after", metavar="AFTER")
+@click.option("--json", "output", metavar="OUT", help="Write it as JSON (- is stdout).")
+def diff(before: str, after: str, output: str | None) -> int:
+    """Compare two captures, or two reports that `replay --json` wrote."""
+    from .replay import diff  # noqa: PLC0415 - brings the engine
+
+    return diff(before, after, output=output)
 
 
 def main(arguments: list[str] | None = None) -> int:

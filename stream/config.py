@@ -220,6 +220,34 @@ class RecordSettings(Struct, frozen=True):
     ] = 1_024
 
 
+class CaptureSettings(Struct, frozen=True):
+    """Recording what comes in, for `celery-stream replay`."""
+
+    dir: Annotated[
+        str | None,
+        Meta(
+            description="Directory, or `DIR/NAME.jsonl.zst` (`.gz`, or plain), that all messages "
+            "are recorded in",
+            extra={"flag": "--capture", "phrase": "a directory"},
+        ),
+    ] = None
+    arguments: Annotated[
+        Literal["keep", "redact", "drop"],
+        Meta(description="What becomes of the arguments and results of tasks in it"),
+    ] = "redact"
+    max_bytes: Annotated[Bytes, Meta(description="Size of a file before the next begins")] = (
+        268_435_456
+    )
+    max_age: Annotated[Seconds, Meta(description="Seconds in a file before the next begins")] = (
+        3600.0
+    )
+    keep: Annotated[Count, Meta(description="Files that are kept; the oldest go")] = 48
+    buffer_frames: Annotated[
+        Count, Meta(description="Messages that wait to be written; further ones are left out")
+    ] = 100_000
+    buffer_bytes: Annotated[Bytes, Meta(description="Memory that those take")] = 67_108_864
+
+
 class SpoolSettings(Struct, frozen=True):
     """Where spans and log records wait that the receiver does not take."""
 
@@ -427,6 +455,7 @@ class Settings(Struct, frozen=True):
     rabbitmq: RabbitmqSettings = RabbitmqSettings()
     spans: SpanSettings = SpanSettings()
     log_records: RecordSettings = RecordSettings()
+    capture: CaptureSettings = CaptureSettings()
     spool: SpoolSettings = SpoolSettings()
     otlp: OtlpSettings = OtlpSettings()
 

@@ -12,11 +12,14 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from .occurrences import (
+    CaptureFailed,
+    CaptureOpened,
     Drop,
     EventsRejected,
     Exported,
     ExportFailed,
     FramesShed,
+    FramesUnrecorded,
     ItemsDropped,
     ItemsRecovered,
     ItemsSpooled,
@@ -86,6 +89,7 @@ class OccurrenceLog:
         self._rejected: set[str] = set()
         self._dropped: set[tuple[str, str]] = set()
         self._spooling: set[str] = set()
+        self._unrecorded: set[str] = set()
         self._disks: dict[str, str] = {}
         self._shed = 0
         self._records_lost = 0
@@ -151,6 +155,14 @@ class OccurrenceLog:
                     self._log.warning("export.spooling", signal=signal)
             case ItemsRecovered(signal, count, damaged):
                 self._log.info("spool.recovered", signal=signal, items=count, damaged=damaged)
+            case CaptureOpened(path):
+                self._log.info("capture.opened", path=path)
+            case CaptureFailed(reason):
+                self._log.error("capture.failed", reason=reason)
+            case FramesUnrecorded(unrecorded, count):
+                if unrecorded not in self._unrecorded:
+                    self._unrecorded.add(unrecorded)
+                    self._log.error("capture.incomplete", reason=unrecorded, count=count)
             case SpoolFailed(signal, reason):
                 if self._disks.get(signal) != reason:
                     self._disks[signal] = reason

@@ -147,6 +147,37 @@ class LoopDelayed(Struct, frozen=True, gc=False):
     seconds: float
 
 
+class Unrecorded(StrEnum):
+    """Why a frame is not in the capture, or not in full."""
+
+    FULL = "full"
+    """More came than was written."""
+    DISK = "disk"
+    """The disk did not take it."""
+    BODY = "body"
+    """It is there without its body, the arguments in which could not be found."""
+
+
+class FramesUnrecorded(Struct, frozen=True, gc=False):
+    """Frames that a capture lacks, or has without their body."""
+
+    reason: Unrecorded
+    count: int
+
+
+class CaptureOpened(Struct, frozen=True, gc=False):
+    """Recording goes on in a new file."""
+
+    path: str
+
+
+class CaptureFailed(Struct, frozen=True, gc=False):
+    """The disk stopped taking what is recorded; it is tried again every second."""
+
+    reason: str
+    """What the system said; one line."""
+
+
 class RecordsLost(Struct, frozen=True, gc=False):
     """Lines for stdout that nobody took in time."""
 
@@ -168,6 +199,9 @@ Occurrence: TypeAlias = (
     | ItemsRecovered
     | SpoolFailed
     | LoopDelayed
+    | FramesUnrecorded
+    | CaptureOpened
+    | CaptureFailed
     | RecordsLost
 )
 

@@ -28,6 +28,7 @@ class Pipeline:
         channel: where frames come from.
         tell: hears what was decoded and rejected, never once an event.
         decode: reads the events of a message; total.
+        tap: given each batch of frames before it is processed, to record it; must not raise.
     """
 
     def __init__(
@@ -38,16 +39,20 @@ class Pipeline:
         channel: Channel,
         tell: Tell,
         decode: Callable[[Message], Decoded] = decode,
+        tap: Callable[[Sequence[Frame]], None] | None = None,
     ) -> None:
         self._engine = engine
         self._accepts = tuple(sink.accept for sink in sinks)
         self._channel = channel
         self._tell = tell
         self._decode = decode
+        self._tap = tap
 
     async def run(self) -> None:
         """Process until the channel is closed and empty."""
         while batch := await self._channel.get():
+            if self._tap is not None:
+                self._tap(batch)
             self.process(batch)
             await anyio.lowlevel.checkpoint()
 

@@ -1,47 +1,79 @@
-"""The composition root of ``replay``: capture files to records of their tasks and workers.
+"""The commands that read captures: ``replay``, ``trace`` and ``diff``.
 
-The same channel, pipeline and engine as for a broker; what is different is that time passes by the
-arrival times in the files, and that nothing is shed.
+Each reads (see `reading`), then writes and prints what it was asked for; nothing is written before
+everything is read.
 """
 
+import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import NamedTemporaryFile, TemporaryFile
 from typing import Final
 
-import anyio
-import click
+import msgspec
+from msgspec import Struct
 from rich.console import Console
 
+from .analysis.attempts import AttemptRecord, Attempts
+from .analysis.compare import compare
+from .analysis.compare_screen import show_comparison
+from .analysis.outputs import STDOUT, check_writable, write, write_records
 from .analysis.records import Records
-from .analysis.summary import Tally, print_summary
-from .channel import Channel, Overflow
-from .core.engine import Engine
+from .analysis.report import SCHEMA, VERSION, Report, decode_report, encode_report
+from .analysis.scope import Filters, Scope
+from .analysis.screen import show
+from .analysis.story import Finder, Story, show_story
+from .core.record import TaskRecord, WorkerRecord
 from .errors import RefusedError
-from .events import Tick
-from .pipeline import Pipeline
-from .sources.capture import Capture
+from .reading import Reading
+from .sinks.base import Sink
 
-STDOUT: Final = "-"
-_CHANNEL_FRAMES: Final = 4_000
-"""Two slices of the source: the next is read while one is processed."""
 _SPOOL_BYTES: Final = 1024 * 1024
-_LAST_HEARTBEATS: Final = 5.0
-"""Seconds after the end when the workers' states are read: two of the usual heartbeats later."""
-_STEP_GROWTH: Final = 0.05
-"""Of the time since the end: what ends by waiting is dated this exactly."""
-_STEPS: Final = 1_000
-"""An ETA may be far ahead; after as many steps so is the end of the universe."""
+_HEAD_BYTES: Final = 200
+"""Of a file: enough to tell a report from a capture."""
 
 
-def replay(files: Sequence[str], *, tasks: str | None = None, workers: str | None = None) -> int:
-    """Replay captures, write the records that are asked for, and print a summary.
+class Outputs(Struct, frozen=True):
+    """Where to write what; ``-`` is standard output, None: it is not written."""
+
+    tasks: str | None = None
+    """One record per task. The suffix says how: .jsonl, .csv or .parquet."""
+    attempts: str | None = None
+    """One per delivery."""
+    workers: str | None = None
+    """One per worker process."""
+    report: str | None = None
+    """The report as JSON."""
+
+    @property
+    def names(self) -> list[str]:
+        """Those that are asked for."""
+        named = (self.tasks, self.attempts, self.workers, self.report)
+        return [each for each in named if each is not None]
+
+
+def replay(
+    files: Sequence[str],
+    *,
+    tasks: str | None = None,
+    attempts: str | None = None,
+    workers: str | None = None,
+    report: str | None = None,
+    filters: Filters | None = None,
+    speed: float | None = None,
+) -> int:
+    """Replay captures, write what is asked for, and print a report.
 
     Args:
-        files: captures, plain or gzip; ``-`` is standard input. Several are merged by arrival.
-        tasks: file for one JSON line per task; ``-`` is standard output; None: not written.
-        workers: likewise, per worker process.
+        files: captures, plain or compressed; ``-`` is standard input. Merged by arrival.
+        tasks: as in `Outputs`, like the three that follow.
+        attempts: see there.
+        workers: see there.
+        report: see there.
+        filters: which tasks are reported; None: all.
+        speed: how many times as fast as it was recorded; None: as fast as can be.
 
     Returns:
         The exit code.
@@ -49,110 +81,108 @@ def replay(files: Sequence[str], *, tasks: str | None = None, workers: str | Non
     Raises:
         RefusedError: a file cannot be read or written, or is no capture.
     """
-    for name in filter(None, (tasks, workers)):
-        _check_writable(name)
-    with TemporaryFile(buffering=_SPOOL_BYTES) as spool:
-        records = Records(None if tasks is None else spool)
-        run = Replay(files, records)
-        anyio.run(run.read)
-        run.let_time_pass()
-        run.tell_damages()
+    outputs = Outputs(tasks, attempts, workers, report)
+    for name in outputs.names:
+        check_writable(name)
+    scope = Scope(filters or Filters())
+    with ExitStack() as stack:
+        spools = [stack.enter_context(TemporaryFile(buffering=_SPOOL_BYTES)) for _ in range(2)]
+        records = Records(spools[0], scope)
+        deliveries = Attempts(spools[1], scope)
+        sinks: list[Sink] = [] if tasks is None else [records]
+        sinks += [] if attempts is None else [deliveries]
+        run = Reading(files, sinks, scope=scope, records=records)
+        run.read(speed=speed)
         if tasks is not None:
-            _write(tasks, records.task_lines())
-        if workers is not None:
-            _write(workers, records.worker_lines())
-        run.print_summary(Console(stderr=STDOUT in (tasks, workers), highlight=False))
+            write_records(tasks, records.task_lines(), of=TaskRecord)
+        if attempts is not None:
+            write_records(attempts, deliveries.lines(), of=AttemptRecord)
+    if workers is not None:
+        write_records(workers, records.worker_lines(), of=WorkerRecord)
+    found = run.report()
+    if report is not None:
+        write(report, [encode_report(found)])
+    show(_console(beside=outputs.names), found)
     return 0
 
 
-class Replay:
-    """One replay: its parts, and its steps in the order in which they are to be called.
+def trace(wanted: str, files: Sequence[str]) -> int:
+    """Print one task's story: its family as a tree, with every delivery.
 
     Args:
+        wanted: the task's id, or its beginning.
         files: captures.
-        records: takes what is told of tasks and workers.
+
+    Raises:
+        RefusedError: a file cannot be read, or has no such task, or several.
     """
-
-    def __init__(self, files: Sequence[str], records: Records) -> None:
-        self._tally = Tally()
-        self._records = records
-        self._engine = Engine(records=True)
-        self._channel = Channel(_CHANNEL_FRAMES, Overflow.WAIT, tell=self._tally)
-        self._source = Capture(files, tell=self._tally)
-        self._pipeline = Pipeline(self._engine, [records], channel=self._channel, tell=self._tally)
-
-    async def read(self) -> None:
-        """Read the files to their end.
-
-        Raises:
-            RefusedError: a file cannot be read or is no capture.
-        """
-        problem: RefusedError | None = None
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._pipeline.run, name="pipeline")
-            try:
-                await self._source.run(self._channel.put)
-            except RefusedError as exc:
-                problem = exc  # raised below: out of the group it would come as a group
-            self._channel.close()
-        if problem is not None:
-            raise problem
-
-    def let_time_pass(self) -> None:
-        """Advance time until every task has left, and collect the workers."""
-        end = self._source.last_at
-        since = _LAST_HEARTBEATS
-        self._pipeline.process([Tick(end + since)])
-        self._records.note_states(self._engine.worker_records())
-        for _ in range(_STEPS):
-            since += max(1.0, since * _STEP_GROWTH)
-            self._pipeline.process([Tick(end + since)])
-            if since > self._engine.graces.longest and self._all_left(end + since):
-                break
-        self._records.take_workers(self._engine.worker_records())
-
-    def _all_left(self, now: float) -> bool:
-        view = self._engine.view(now)
-        return view.tasks_in_flight == view.tasks_remembered == 0
-
-    # -- telling -------------------------------------------------------------------------------
-
-    def tell_damages(self) -> None:
-        """Say on stderr which lines could not be read."""
-        source = self._source
-        for file, line, detail in source.damages:
-            click.echo(f"celery-stream: {file}, line {line}: {detail}", err=True)
-        if more := source.damaged_lines - len(source.damages):
-            click.echo(f"celery-stream: {more:,} more lines could not be read", err=True)
-
-    def print_summary(self, console: Console) -> None:
-        """Print what was in the capture."""
-        print_summary(
-            console,
-            self._tally,
-            damaged_lines=self._source.damaged_lines,
-            tasks=self._records.tasks_by_state,
-            workers=self._records.workers(),
-        )
+    with _stored(files) as names:
+        finder = Finder(wanted)
+        Reading(names, [finder]).read()
+        story = Story(*finder.found())
+        Reading(names, [story]).read(quiet=True)
+    show_story(_console(), story)
+    return 0
 
 
-def _check_writable(name: str) -> None:
-    """Refuse early, not after an hour of reading; what is there is not touched yet."""
-    if name == STDOUT:
-        return
-    if Path(name).is_dir():
-        raise RefusedError(f"{name} cannot be written: it is a folder")
-    if not Path(name).parent.is_dir():
-        raise RefusedError(f"{name} cannot be written: its folder does not exist")
+def diff(before: str, after: str, *, output: str | None = None) -> int:
+    """Compare two captures or JSON reports.
+
+    Args:
+        before: a file or folder of files of the time before.
+        after: likewise.
+        output: where the comparison goes as JSON; None: nowhere.
+
+    Raises:
+        RefusedError: a file cannot be read or written, or is neither capture nor report.
+    """
+    if output is not None:
+        check_writable(output)
+    comparison = compare(_report_of(before), _report_of(after), names=(before, after))
+    if output is not None:
+        write(output, [msgspec.json.format(msgspec.json.encode(comparison), indent=1) + b"\n"])
+    show_comparison(_console(beside=[output] if output else []), comparison)
+    return 0
 
 
-def _write(name: str, lines: Iterable[bytes]) -> None:
-    if name == STDOUT:
-        sys.stdout.buffer.writelines(lines)
-        sys.stdout.buffer.flush()
-        return
+def _report_of(name: str) -> Report:
+    """Read a report, or make one of a capture."""
+    written = _written_report(name)
+    if written is None:
+        run = Reading([name])
+        run.read()
+        return run.report()
     try:
-        with Path(name).open("wb") as file:
-            file.writelines(lines)
-    except OSError as exc:
-        raise RefusedError(f"{name} cannot be written: {exc.strerror}") from None
+        report = decode_report(written)
+    except msgspec.MsgspecError as error:
+        raise RefusedError(f"{name} is no report: {error}") from None
+    if report.version != VERSION:
+        raise RefusedError(f"{name} is a report of version {report.version}, not {VERSION}")
+    return report
+
+
+def _written_report(name: str) -> bytes | None:
+    """Return a file's content if it is a report; None for anything else, readable or not."""
+    try:
+        with Path(name).open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+            return head + file.read() if SCHEMA.encode() in head else None
+    except OSError:
+        return None  # who reads captures says what is wrong
+
+
+def _console(*, beside: Sequence[str] = ()) -> Console:
+    """For people: on stderr where standard output is taken."""
+    return Console(stderr=STDOUT in beside, highlight=False)
+
+
+@contextmanager
+def _stored(files: Sequence[str]) -> Iterator[list[str]]:
+    """Name files that can be read twice: standard input cannot."""
+    if STDOUT not in files:
+        yield list(files)
+        return
+    with NamedTemporaryFile() as copy:
+        shutil.copyfileobj(sys.stdin.buffer, copy)
+        copy.flush()
+        yield [copy.name if name == STDOUT else name for name in files]

@@ -27,6 +27,7 @@ from .server.health import ExportStatus, Health, Limits, SourceStatus, Status, h
 from .server.http import application
 from .server.http import serve as serve_http
 from .sinks.aggregate import Family
+from .sinks.recorder import Recorder
 from .sinks.stdout import JsonLines
 from .sources.base import Source
 from .sources.ticker import Ticker
@@ -59,6 +60,8 @@ class Parts(Struct, frozen=True):
     """By their role: a broker has two."""
     telemetry: Telemetry
     lines: JsonLines
+    recorder: Recorder | None
+    """Records what the pipeline is given; None: nothing is recorded."""
     families: Callable[[], Sequence[Family]]
     """Collects all metrics of this moment."""
     metrics: Callable[[], MetricsData]
@@ -130,10 +133,12 @@ class Service:
         """Run until *stop* is set; return what was left.
 
         Raises:
-            ConfigError: the spool cannot be used.
+            ConfigError: the spool, or where to record, cannot be used.
         """
         parts = self._parts
         await parts.telemetry.open()
+        if parts.recorder is not None:
+            await parts.recorder.open()
         app = application(metrics=self.families, health=self.health, ready=self.is_ready)
         async with anyio.create_task_group() as tasks:
             end_http = anyio.Event()
@@ -141,6 +146,8 @@ class Service:
             await tasks.start(http, name="http")
             tasks.start_soon(parts.telemetry.run, parts.metrics, name="export")
             tasks.start_soon(parts.lines.run, name="records")
+            if parts.recorder is not None:
+                tasks.start_soon(parts.recorder.run, name="capture")
             tasks.start_soon(self._watch_loop, name="loop")
             processed = anyio.Event()
             tasks.start_soon(self._process, processed, name="pipeline")
@@ -200,6 +207,8 @@ class Service:
         end_http.set()  # it takes a second, and must not come on top of the grace
         with anyio.move_on_after(self._grace * _DRAIN_SHARE):
             await parts.lines.until_written()
+            if parts.recorder is not None:
+                await parts.recorder.close()
         items = await parts.telemetry.flush(max(0.0, deadline - anyio.current_time() - _LEAVING))
         left = Left(parts.channel.statistics().waiting, items)
         parts.log.info(

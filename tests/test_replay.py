@@ -2,15 +2,18 @@
 
 import gzip
 import json
+import os
 import subprocess
 import sys
+from collections import Counter, defaultdict
+from itertools import chain
+from math import ceil
 from pathlib import Path
 
 import pytest
 
 from stream.analysis.records import Records
 from stream.cli import main
-from stream.core.effects import WorkerForgotten
 from stream.core.record import WorkerRecord
 from stream.core.states import WorkerState
 from tests.builders import T0
@@ -233,7 +236,7 @@ def test_the_records_of_a_process_that_was_forgotten_add_up():
         return WorkerRecord("w", 1, state, processed, seen, unseen, duplicates, None, 0.5)
 
     records = Records(None)
-    records.accept([WorkerForgotten(record(WorkerState.LOST, 4, 3, 1, 2))])
+    records.take_worker(record(WorkerState.LOST, 4, 3, 1, 2))
     records.take_workers([record(None, None, 3, 1, 1)])
     (together,) = records.workers()
     assert together == WorkerRecord("w", 1, None, 4, 6, 2, 3, 0.75, 0.5)
@@ -246,12 +249,14 @@ def test_the_summary_says_what_was_in_the_capture(capture, capsys):
     Lines().task("u1", 0.0).task("u2", 0.0, ends=False).beat(1.0, 0).damage().write(capture)
     assert main(["replay", str(capture)]) == 0
     shown = capsys.readouterr()
-    assert [line.split()[:4] for line in shown.out.splitlines()] == [
-        ["events", "7"],
+    assert [line.split()[:4] for line in shown.out.splitlines()[:10]] == [
+        ["period", "1.00s", "2026-11-23", "02:13:20"],
+        ["events", "7", "7", "per"],
         ["rejected", "0"],
         ["damaged", "lines", "1"],
         ["tasks", "2", "LOST", "1,"],
         ["end", "not", "known", "1"],
+        ["attempts", "ended", "1", "1"],
         ["worker", "processes", "1"],
         ["executions", "1", "whose", "start"],
         ["unseen", "0"],
@@ -272,7 +277,8 @@ def test_damaged_lines_are_told_by_number_and_cost_nothing_else(replay, capture,
 def test_events_that_are_no_valid_ones_are_counted_as_rejected(capture, capsys):
     Lines().task("u1", 0.0).add("task-started", 1.0).write(capture)
     assert main(["replay", str(capture)]) == 0
-    assert "rejected        1  invalid 1" in capsys.readouterr().out
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["rejected", "1", "invalid", "1"] in lines
 
 
 def test_records_on_standard_output_have_it_to_themselves(capture):
@@ -307,6 +313,175 @@ def test_an_output_that_cannot_be_written_is_one_sentence_before_anything_is_rea
     )
 
 
-@pytest.mark.parametrize("arguments", [[], ["c", "--tasks", "-", "--workers", "-"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["c", "--tasks", "-", "--workers", "-"],
+        ["c", "--json", "x", "--attempts", "x"],
+        ["c", "--speed", "0"],
+        ["c", "--speed", "quick"],
+    ],
+    ids=" ".join,
+)
 def test_wrong_usage_exits_with_2(arguments):
     assert main(["replay", *arguments]) == 2
+
+
+# -- report --------------------------------------------------------------------------------------
+
+
+def report_of(capture, folder, *options):
+    """The report of a capture as JSON."""
+    file = folder / "report.json"
+    assert main(["replay", str(capture), "--json", str(file), *options]) == 0
+    return json.loads(file.read_bytes())
+
+
+def quantile(values, share):
+    return sorted(values)[max(1, ceil(share * len(values))) - 1]
+
+
+def test_a_report_counts_what_the_records_of_tasks_say(replay, tmp_path):
+    replay(CAPTURE)
+    counted = Counter((task["name"] or "(unknown)", task["state"]) for task in replay.tasks)
+    rows = report_of(CAPTURE, tmp_path)["tasks"]
+    assert {
+        (row["task"], state): n for row in rows for state, n in row["states"].items()
+    } == counted
+
+
+@pytest.mark.parametrize("what", ["wait", "prefetch", "run", "total"])
+@pytest.mark.parametrize(("name", "share"), [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)])
+def test_quantiles_are_those_of_the_records_within_one_percent(replay, tmp_path, what, name, share):
+    replay(CAPTURE)
+    values = defaultdict(list)
+    for task in replay.tasks:
+        if task[f"{what}_time"] is not None:
+            values[task["name"] or "(unknown)"].append(task[f"{what}_time"])
+    found = {row["task"]: row[what][name] for row in report_of(CAPTURE, tmp_path)["tasks"]}
+    assert {task: found[task] for task in values} == {
+        task: pytest.approx(quantile(each, share), rel=0.0101, abs=1e-6)
+        for task, each in values.items()
+    }
+
+
+def test_a_report_has_the_schema_and_version_that_it_says(tmp_path):
+    report = report_of(CAPTURE, tmp_path)
+    assert (report["schema"], report["version"]) == ("celery-stream.report", 1)
+
+
+def test_the_same_capture_gives_the_same_bytes_whatever_the_hashes(tmp_path):
+    def output(seed):
+        names = ("report.json", "tasks.csv", "attempts.jsonl")
+        files = [tmp_path / name for name in names]
+        options = zip(("--json", "--tasks", "--attempts"), map(str, files), strict=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "stream", "replay", str(CAPTURE), *chain(*options)],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": str(seed)},
+            capture_output=True,
+            timeout=30,
+            check=True,
+        )
+        return [done.stdout, *(file.read_bytes() for file in files)]
+
+    assert output(1) == output(2)
+
+
+def test_filters_choose_what_is_written(tmp_path):
+    file = tmp_path / "tasks.jsonl"
+    options = ["--task", "*.boom", "--task", "*.add", "--worker", "w1@*", "--tasks", str(file)]
+    report = report_of(CAPTURE, tmp_path, *options)
+    written = [json.loads(line) for line in file.read_bytes().splitlines()]
+    assert {task["name"] for task in written} == {"capapp.boom", "capapp.add"}
+    assert {task["worker"] for task in written} == {"w1@cap"}
+    assert sum(row["tasks"] for row in report["tasks"]) == len(written)
+
+
+def test_a_task_is_the_same_with_filters_and_without(replay, tmp_path):
+    replay(CAPTURE)
+    whole = {task["uuid"]: task for task in replay.tasks}
+    file = tmp_path / "filtered.jsonl"
+    report_of(CAPTURE, tmp_path, "--tasks", str(file), "--task", "*.flaky")
+    (task,) = (json.loads(line) for line in file.read_bytes().splitlines())
+    assert task == whole[task["uuid"]]
+
+
+def test_a_time_that_cannot_be_read_is_a_sentence(capsys):
+    assert main(["replay", str(CAPTURE), "--from", "noon"]) == 1
+    assert capsys.readouterr().err.startswith("celery-stream: 'noon' is no time: ")
+
+
+def test_there_is_one_attempt_for_each_delivery(replay, tmp_path):
+    replay(CAPTURE)
+    file = tmp_path / "attempts.jsonl"
+    report_of(CAPTURE, tmp_path, "--attempts", str(file))
+    attempts = [json.loads(line) for line in file.read_bytes().splitlines()]
+    received = Counter(each["uuid"] for each in attempts if each["worker"] is not None)
+    assert received == {
+        task["uuid"]: task["deliveries"] for task in replay.tasks if task["deliveries"]
+    }
+
+
+def test_a_report_does_not_depend_on_the_speed(capture, tmp_path):
+    Lines().task("u1", 0.0).task("u2", 5.0).write(capture)
+    slow = report_of(capture, tmp_path, "--speed", "1000")
+    assert slow == report_of(capture, tmp_path)
+
+
+# -- trace and diff ------------------------------------------------------------------------------
+
+
+def test_a_trace_is_told_of_standard_input_too():
+    done = subprocess.run(
+        [sys.executable, "-m", "stream", "trace", "c286c871", "-"],
+        cwd=ROOT,
+        input=CAPTURE.read_bytes(),
+        capture_output=True,
+        timeout=30,
+        check=True,
+    )
+    assert done.stdout.decode().count("RETRY, ran") == 2
+
+
+def test_a_task_that_is_not_in_a_capture_is_a_sentence(capsys):
+    assert main(["trace", "nowhere", str(CAPTURE)]) == 1
+    assert capsys.readouterr() == (
+        "",
+        "celery-stream: no task in the capture has an id like nowhere\n",
+    )
+
+
+def test_a_capture_and_its_report_compare_alike(tmp_path):
+    report, one, two = (tmp_path / name for name in ("report.json", "one.json", "two.json"))
+    report_of(CAPTURE, tmp_path)
+    assert main(["diff", str(CAPTURE), str(report), "--json", str(one)]) == 0
+    assert main(["diff", str(report), str(CAPTURE), "--json", str(two)]) == 0
+    found, mirrored = (json.loads(each.read_bytes()) for each in (one, two))
+    assert found["before"] == {**found["after"], "name": str(CAPTURE)}
+    assert (found["shifts"], found["rates"]) == (mirrored["shifts"], mirrored["rates"])
+
+
+def test_a_damaged_report_is_a_sentence(tmp_path, capsys):
+    file = tmp_path / "report.json"
+    report_of(CAPTURE, tmp_path)
+    file.write_bytes(file.read_bytes()[:1_000])
+    capsys.readouterr()
+    assert main(["diff", str(file), str(CAPTURE)]) == 1
+    assert capsys.readouterr().err.startswith(f"celery-stream: {file} is no report: ")
+
+
+def test_a_report_of_another_version_is_a_sentence(tmp_path, capsys):
+    file = tmp_path / "report.json"
+    report = report_of(CAPTURE, tmp_path)
+    file.write_text(json.dumps({**report, "version": 99}))
+    capsys.readouterr()
+    assert main(["diff", str(file), str(CAPTURE)]) == 1
+    assert capsys.readouterr().err == (f"celery-stream: {file} is a report of version 99, not 1\n")
+
+
+def test_a_comparison_with_nothing_is_a_sentence(tmp_path, capsys):
+    missing = tmp_path / "missing"
+    assert main(["diff", str(missing), str(CAPTURE)]) == 1
+    assert capsys.readouterr().err.startswith(f"celery-stream: {missing} cannot be read: ")

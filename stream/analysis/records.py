@@ -1,12 +1,12 @@
 """The records of all tasks and worker processes of a capture, as JSON lines.
 
-A sink: it takes the records as the engine lets go of them. Those of tasks wait in a temporary file,
+A sink: it takes the records of tasks as the engine lets go of them; those of workers are given to
+it, since they are of interest without those of tasks. Those of tasks wait in a temporary file,
 because they are wanted in the order in which the tasks appeared and come in the order in which
 they were forgotten, and there may be more of them than fit into memory.
 """
 
 from array import array
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from mmap import ACCESS_READ, mmap
 from typing import IO, Final
@@ -14,9 +14,10 @@ from typing import IO, Final
 import msgspec
 from msgspec.structs import replace
 
-from ..core.effects import Effect, TaskForgotten, WorkerForgotten
+from ..core.effects import Effect, TaskForgotten
 from ..core.record import TaskRecord, WorkerRecord
-from ..core.states import State, WorkerState
+from ..core.states import WorkerState
+from .scope import Filters, Scope
 
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -26,29 +27,27 @@ class Records:
 
     Args:
         spool: an empty temporary file for those of tasks, which the caller closes; None: they are
-            only counted.
+            not kept.
+        scope: which tasks and workers are taken; None: all.
     """
 
-    def __init__(self, spool: IO[bytes] | None) -> None:
+    def __init__(self, spool: IO[bytes] | None, scope: Scope | None = None) -> None:
         self._spool = spool
+        self._scope = scope or Scope(Filters())
         self._numbers = array("Q")
         self._ends = array("Q", [0])
         self._workers: dict[tuple[str, int], WorkerRecord] = {}
         self._states: dict[tuple[str, int], WorkerState | None] = {}
-        self.tasks_by_state: Counter[State] = Counter()
 
     def accept(self, effects: Sequence[Effect]) -> None:
-        """Take in the records among these effects."""
+        """Take in the tasks that are forgotten."""
         for effect in effects:
-            if isinstance(effect, TaskForgotten):
+            if type(effect) is TaskForgotten and self._scope.has_record(effect.record):
                 self._take_task(effect.first_seen, effect.record)
-            elif isinstance(effect, WorkerForgotten):
-                self._take_worker(effect.record)
 
     # -- tasks ---------------------------------------------------------------------------------
 
     def _take_task(self, first_seen: int, record: TaskRecord) -> None:
-        self.tasks_by_state[record.state] += 1
         if self._spool is not None:
             size = self._spool.write(_encode(record) + b"\n")
             self._numbers.append(first_seen)
@@ -73,13 +72,14 @@ class Records:
     def take_workers(self, records: Iterable[WorkerRecord]) -> None:
         """Take in the records of the processes that were not forgotten."""
         for record in records:
-            self._take_worker(record)
+            self.take_worker(record)
 
     def workers(self) -> list[WorkerRecord]:
         """The records of all worker processes, by hostname and pid."""
         return [
             replace(record, state=self._states.get(key, record.state))
             for key, record in sorted(self._workers.items())
+            if self._scope.has_worker(record)
         ]
 
     def worker_lines(self) -> Iterator[bytes]:
@@ -87,7 +87,8 @@ class Records:
         for record in self.workers():
             yield _encode(record) + b"\n"
 
-    def _take_worker(self, record: WorkerRecord) -> None:
+    def take_worker(self, record: WorkerRecord) -> None:
+        """Take in the record of a process, perhaps a further one of it."""
         key = (record.hostname, record.pid)
         before = self._workers.get(key)
         self._workers[key] = record if before is None else _together(before, record)

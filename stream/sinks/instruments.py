@@ -354,6 +354,12 @@ TABLE_EVICTED = _gauge(
 RECORDS_LOST = _counter(
     "stream.records.lost", "{record}", about="Lines for stdout that nobody took in time."
 )
+CAPTURE_UNRECORDED = _counter(
+    "stream.capture.unrecorded",
+    "{frame}",
+    "reason",
+    about="Messages that are not in the capture (full, disk), or without their body (body).",
+)
 LOOP_DELAY = _histogram(
     "stream.loop.delay",
     "s",

@@ -12,12 +12,15 @@ from ..export.buffer import Ledger
 from ..export.circuit import Health, State
 from ..export.store import SpoolStatistics
 from ..occurrences import (
+    CaptureFailed,
+    CaptureOpened,
     EventsDecoded,
     EventsRejected,
     Exported,
     ExportFailed,
     FramesReceived,
     FramesShed,
+    FramesUnrecorded,
     ItemsDropped,
     ItemsRecovered,
     ItemsSpooled,
@@ -117,6 +120,7 @@ class SelfTelemetry:
         self._failures = counter(table.EXPORT_FAILURES)
         self._refusals = counter(table.SPOOL_FAILURES)
         self._records = counter(table.RECORDS_LOST)
+        self._unrecorded = counter(table.CAPTURE_UNRECORDED)
         self._delays = aggregate.histogram(table.LOOP_DELAY)
         self._begin_at_zero()
 
@@ -141,13 +145,22 @@ class SelfTelemetry:
                 self._problems.add(problems, label(source))
             case ExportFailed(signal):
                 self._failures.add(1, signal)
+            case FramesUnrecorded(unrecorded, count):
+                self._unrecorded.add(count, unrecorded)
             case LoopDelayed(seconds):
                 self._delays.record(seconds)
             case RecordsLost(count):
                 self._records.add(count)
             case SpoolFailed(signal):
                 self._refusals.add(1, signal)
-            case Exported() | ItemsDropped() | ItemsSpooled() | ItemsRecovered():
+            case (
+                Exported()
+                | ItemsDropped()
+                | ItemsSpooled()
+                | ItemsRecovered()
+                | CaptureOpened()
+                | CaptureFailed()
+            ):
                 pass  # read from the ledger, which balances
             case _:
                 assert_never(occurrence)

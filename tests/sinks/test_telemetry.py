@@ -7,6 +7,8 @@ from stream.export.buffer import Ledger
 from stream.export.circuit import Health, State
 from stream.export.store import SpoolStatistics
 from stream.occurrences import (
+    CaptureFailed,
+    CaptureOpened,
     Drop,
     EventsDecoded,
     EventsRejected,
@@ -14,6 +16,7 @@ from stream.occurrences import (
     ExportFailed,
     FramesReceived,
     FramesShed,
+    FramesUnrecorded,
     ItemsDropped,
     ItemsRecovered,
     ItemsSpooled,
@@ -25,6 +28,7 @@ from stream.occurrences import (
     SourceLost,
     SourceOpened,
     SpoolFailed,
+    Unrecorded,
 )
 from stream.sinks import instruments as table
 from stream.sinks.aggregate import Aggregate
@@ -47,6 +51,9 @@ EVERY = (
     ItemsRecovered(Signal.LOGS, 3, damaged=1),
     SpoolFailed(Signal.LOGS, "No space left on device"),
     LoopDelayed(0.003),
+    FramesUnrecorded(Unrecorded.FULL, 4),
+    CaptureOpened("captures/a.jsonl.zst"),
+    CaptureFailed("No space left on device"),
 )
 
 
@@ -65,6 +72,11 @@ def values(points):
 def test_every_occurrence_is_understood():
     assert {type(occurrence) for occurrence in EVERY} == set(typing.get_args(Occurrence))
     told(*EVERY)
+
+
+def test_what_is_not_recorded_is_counted():
+    counted = told(FramesUnrecorded(Unrecorded.DISK, 4))
+    assert values(counted[table.CAPTURE_UNRECORDED])[("disk",)] == 4
 
 
 def test_how_late_the_loop_is_is_distributed():

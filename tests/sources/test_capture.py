@@ -2,14 +2,17 @@
 
 import gzip
 import json
+import os
 
 import pytest
+from zstandard import COMPRESSOBJ_FLUSH_BLOCK, ZstdCompressor
 
 from stream.errors import RefusedError
 from stream.events import Message, Reason, Tick
 from stream.occurrences import EventsRejected
 from stream.sources.capture import Capture
-from tests.builders import T0
+from stream.wire.capture_lines import Header, frame_lines, header_line
+from tests.builders import T0, message
 
 pytestmark = pytest.mark.anyio
 
@@ -17,6 +20,14 @@ pytestmark = pytest.mark.anyio
 def event(at, number=0, **fields):
     fields = {"type": "task-started", "hostname": "w", "uuid": f"u{number}", **fields}
     return json.dumps({**fields, "timestamp": T0, "_t_recv": T0 + at}).encode()
+
+
+def flushed(lines):
+    """Compress lines as they are recorded: some, and some more."""
+    frame = ZstdCompressor().compressobj()
+    half = lines.index(b"\n", len(lines) // 2) + 1
+    begin = frame.compress(lines[:half]) + frame.flush(COMPRESSOBJ_FLUSH_BLOCK)
+    return begin + frame.compress(lines[half:]) + frame.flush()
 
 
 def written(path, *lines, end=b"\n"):
@@ -172,6 +183,133 @@ async def test_a_capture_of_nothing_but_notes_is_a_capture(tmp_path):
     assert (reading.batches, reading.source.last_at) == ([], 0.0)
 
 
+async def test_frames_of_zstandard_follow_one_another(tmp_path):
+    path = tmp_path / "c"
+    compress = ZstdCompressor().compress
+    path.write_bytes(
+        compress(event(0.0, 0) + b"\n" + event(0.1, 1)[:20]) + compress(event(0.1, 1)[20:])
+    )
+    reading = await read(str(path))
+    assert (reading.uuids, reading.source.damages) == (["u0", "u1"], [])
+
+
+@pytest.mark.parametrize("kind", ["zst", "gz"])
+async def test_a_compressed_file_may_be_cut_at_any_byte(tmp_path, kind):
+    """What is read is a beginning of what was written, and a cut is told."""
+    lines = b"".join(event(number / 1_000, number) + b"\n" for number in range(50))
+    whole = gzip.compress(lines) if kind == "gz" else flushed(lines)
+    path = tmp_path / "c"
+    for size in range(20, len(whole)):
+        path.write_bytes(whole[:size])
+        reading = Reading(str(path))
+        try:
+            await reading.run()
+        except RefusedError as refused:
+            assert "break off" in str(refused)  # noqa: PT017 - early cuts leave nothing
+        assert reading.uuids == [f"u{number}" for number in range(len(reading.uuids))]
+        assert reading.source.damaged_lines == 1
+
+
+async def test_garbage_in_a_compressed_file_ends_it(tmp_path):
+    path = tmp_path / "c"
+    path.write_bytes(ZstdCompressor().compress(event(0.0, 0) + b"\n") + b"garbage, and more")
+    reading = await read(str(path))
+    assert reading.uuids == ["u0"]
+    assert reading.source.damages[0].detail.startswith("the compressed data break off")
+
+
+async def test_a_plain_line_that_breaks_off_is_one_damaged_line(tmp_path):
+    reading = await read(written(tmp_path / "c", event(0.0, 0), event(0.0, 1)[:-9], end=b""))
+    assert (reading.uuids, reading.source.damaged_lines) == (["u0"], 1)
+
+
+# -- what this program recorded ------------------------------------------------------------------
+
+
+def recorded(path, *frames, recording="r", part=1):
+    path.write_bytes(header_line(Header(1, recording=recording, part=part)) + frame_lines(frames))
+    return str(path)
+
+
+def tick(at):
+    return Tick(T0 + at)
+
+
+def frames_of(reading):
+    return [frame for batch in reading.batches for frame in batch]
+
+
+async def test_a_recording_has_its_own_ticks_and_gets_no_others(tmp_path):
+    frames = [message([], 0.0), tick(0.5), message([], 7.0), tick(7.5)]
+    assert frames_of(await read(recorded(tmp_path / "c", *frames))) == frames
+
+
+async def test_the_files_of_a_recording_follow_one_another_whatever_their_times(tmp_path):
+    """Frames may come later than those behind them arrived, also at the end of a file."""
+    second = recorded(tmp_path / "a", message([], 1.9), part=2)
+    first = recorded(tmp_path / "b", message([], 1.0), message([], 2.0))
+    reading = await read(second, first)
+    assert frames_of(reading) == [message([], 1.0), message([], 2.0), message([], 1.9)]
+
+
+@pytest.mark.parametrize("names", [("r", "s"), ("", "")])
+async def test_different_recordings_are_merged_by_arrival(tmp_path, names):
+    one = recorded(tmp_path / "a", message([], 0.0), message([], 2.0), recording=names[0])
+    other = recorded(tmp_path / "b", message([], 1.0), recording=names[1])
+    assert reading_times(await read(one, other)) == [0.0, 1.0, 2.0]
+
+
+def reading_times(reading):
+    return [frame.received_at - T0 for frame in frames_of(reading)]
+
+
+async def test_batches_are_of_one_source(tmp_path):
+    frames = [message([], 0.0, source=source) for source in "aab"]
+    reading = await read(recorded(tmp_path / "c", *frames))
+    assert reading.batches == [frames[:2], frames[2:]]
+
+
+async def test_a_directory_is_read_whole_and_by_the_names_of_captures(tmp_path):
+    recorded(tmp_path / "b.jsonl", message([], 0.0))
+    (tmp_path / "c.jsonl.gz").write_bytes(gzip.compress(frame_lines([message([], 1.0)])))
+    (tmp_path / "notes.txt").write_text("no capture")
+    reading = await read(str(tmp_path))
+    assert reading_times(reading) == [0.0, 1.0]
+    assert reading.source.done_bytes == reading.source.total_bytes > 0
+
+
+async def test_an_empty_file_in_a_directory_is_told_and_costs_no_other(tmp_path):
+    recorded(tmp_path / "a.jsonl", message([], 0.0))
+    (tmp_path / "b.jsonl").touch()
+    reading = await read(str(tmp_path))
+    assert frames_of(reading) == [message([], 0.0)]
+    (damage,) = reading.source.damages
+    assert damage == (str(tmp_path / "b.jsonl"), 1, "the file is empty")
+
+
+async def test_a_pipe_with_a_name_is_read_once():
+    """As a shell makes it of ``<(zcat …)``."""
+    reader, writer = os.pipe()
+    os.write(writer, header_line(Header(1)) + frame_lines([message([], 0.0)]))
+    os.close(writer)
+    try:
+        assert reading_times(await read(f"/dev/fd/{reader}")) == [0.0]
+    finally:
+        os.close(reader)
+
+
+async def test_a_directory_without_captures_is_refused(tmp_path):
+    assert (await refusal(str(tmp_path))).startswith(f"{tmp_path} holds no capture: ")
+
+
+async def test_a_capture_of_a_later_format_is_refused(tmp_path):
+    path = tmp_path / "c"
+    path.write_bytes(header_line(Header(2, "9.9")))
+    assert await refusal(str(path)) == (
+        f"{path} was written by celery-stream 9.9 in format 2: this version reads up to 1"
+    )
+
+
 # -- what is no capture --------------------------------------------------------------------------
 
 
@@ -208,7 +346,10 @@ async def test_a_wrong_file_is_refused_beside_a_right_one(tmp_path):
 async def test_a_file_that_cannot_be_opened_is_refused(tmp_path):
     missing = tmp_path / "missing"
     assert await refusal(str(missing)) == f"{missing} cannot be read: No such file or directory"
-    assert await refusal(str(tmp_path)) == f"{tmp_path} cannot be read: Is a directory"
+    (tmp_path / "locked.jsonl").symlink_to(tmp_path / "locked.jsonl")
+    loop = "Too many levels of symbolic links"
+    locked = str(tmp_path / "locked.jsonl")
+    assert await refusal(locked) == f"{locked} cannot be read: {loop}"
 
 
 async def test_compressed_data_that_are_damaged_from_the_start_are_refused(tmp_path):
