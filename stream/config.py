@@ -24,6 +24,12 @@ SecondsOrOff: TypeAlias = Annotated[
 OptionalLimit: TypeAlias = Annotated[
     SecondsOrOff | None, Meta(extra={"phrase": "a number of seconds, 0 for off"})
 ]
+OptionalSeconds: TypeAlias = Annotated[
+    Seconds | None, Meta(extra={"phrase": "a number of seconds above 0"})
+]
+OptionalCompression: TypeAlias = Annotated[
+    Literal["gzip", "none"] | None, Meta(extra={"phrase": "gzip or none"})
+]
 Count: TypeAlias = Annotated[
     int, Meta(ge=1, le=_MOST_ITEMS, extra={"phrase": "a whole number above 0"})
 ]
@@ -349,6 +355,51 @@ class OtlpSettings(Struct, frozen=True):
         str | None, Meta(description="File with our certificate, for mutual TLS")
     ] = None
     client_key: Annotated[str | None, Meta(description="File with our private key")] = None
+    traces_timeout: Annotated[
+        OptionalSeconds, Meta(description="Instead of `otlp.timeout`, for traces")
+    ] = None
+    traces_compression: Annotated[
+        OptionalCompression, Meta(description="Instead of `otlp.compression`, for traces")
+    ] = None
+    traces_certificate: Annotated[
+        str | None, Meta(description="Instead of `otlp.certificate`, for traces")
+    ] = None
+    traces_client_certificate: Annotated[
+        str | None, Meta(description="Instead of `otlp.client_certificate`, for traces")
+    ] = None
+    traces_client_key: Annotated[
+        str | None, Meta(description="Instead of `otlp.client_key`, for traces")
+    ] = None
+    metrics_timeout: Annotated[
+        OptionalSeconds, Meta(description="Instead of `otlp.timeout`, for metrics")
+    ] = None
+    metrics_compression: Annotated[
+        OptionalCompression, Meta(description="Instead of `otlp.compression`, for metrics")
+    ] = None
+    metrics_certificate: Annotated[
+        str | None, Meta(description="Instead of `otlp.certificate`, for metrics")
+    ] = None
+    metrics_client_certificate: Annotated[
+        str | None, Meta(description="Instead of `otlp.client_certificate`, for metrics")
+    ] = None
+    metrics_client_key: Annotated[
+        str | None, Meta(description="Instead of `otlp.client_key`, for metrics")
+    ] = None
+    logs_timeout: Annotated[
+        OptionalSeconds, Meta(description="Instead of `otlp.timeout`, for logs")
+    ] = None
+    logs_compression: Annotated[
+        OptionalCompression, Meta(description="Instead of `otlp.compression`, for logs")
+    ] = None
+    logs_certificate: Annotated[
+        str | None, Meta(description="Instead of `otlp.certificate`, for logs")
+    ] = None
+    logs_client_certificate: Annotated[
+        str | None, Meta(description="Instead of `otlp.client_certificate`, for logs")
+    ] = None
+    logs_client_key: Annotated[
+        str | None, Meta(description="Instead of `otlp.client_key`, for logs")
+    ] = None
     traces: Annotated[bool, Meta(description="Send traces")] = True
     metrics: Annotated[bool, Meta(description="Send metrics")] = True
     logs: Annotated[bool, Meta(description="Send logs")] = True

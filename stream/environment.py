@@ -77,6 +77,11 @@ BORROWED: Final[Mapping[str, Borrowed]] = {
     f"{_OTLP}_CERTIFICATE": Borrowed("otlp.certificate"),
     f"{_OTLP}_CLIENT_CERTIFICATE": Borrowed("otlp.client_certificate"),
     f"{_OTLP}_CLIENT_KEY": Borrowed("otlp.client_key"),
+    **{
+        f"{_OTLP}_{signal}_{name}": Borrowed(f"otlp.{signal}_{name}".lower())
+        for signal in ("TRACES", "METRICS", "LOGS")
+        for name in ("TIMEOUT", "COMPRESSION", "CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY")
+    },
     "OTEL_TRACES_EXPORTER": Borrowed("otlp.traces", _read_exporters, _EXPORTERS),
     "OTEL_METRICS_EXPORTER": Borrowed("otlp.metrics", _read_exporters, _EXPORTERS),
     "OTEL_LOGS_EXPORTER": Borrowed("otlp.logs", _read_exporters, _EXPORTERS),

@@ -1,5 +1,7 @@
 """Where a signal is sent to: URL, headers, certificates, compression, from the settings."""
 
+from typing import Any
+
 from msgspec import Struct
 
 from .. import __version__
@@ -37,29 +39,54 @@ class Target(Struct, frozen=True):
         return headers
 
 
+class _Chosen(Struct, frozen=True):
+    """The settings of one signal: its own where it has some, else those of all."""
+
+    wanted: bool
+    url: str | None
+    headers: dict[str, str]
+    timeout: float
+    compression: str
+    certificate: str | None
+    client_certificate: str | None
+    client_key: str | None
+
+
 def target_for(settings: OtlpSettings, signal: Signal) -> Target | None:
     """Return where *signal* goes; None where it is turned off or has no endpoint."""
-    wanted, own, headers = {
-        Signal.TRACES: (settings.traces, settings.traces_endpoint, settings.traces_headers),
-        Signal.METRICS: (settings.metrics, settings.metrics_endpoint, settings.metrics_headers),
-        Signal.LOGS: (settings.logs, settings.logs_endpoint, settings.logs_headers),
-    }[signal]
+    chosen = _choose(settings, signal)
     base = settings.endpoint
-    url = own or (f"{base.rstrip('/')}/v1/{signal}" if base else None)
-    if settings.disabled or not wanted or url is None:
+    url = chosen.url or (f"{base.rstrip('/')}/v1/{signal}" if base else None)
+    if settings.disabled or not chosen.wanted or url is None:
         return None
     return Target(
         signal=signal,
         url=url,
-        headers=headers or settings.headers,
-        gzip=settings.compression == "gzip",
-        timeout=settings.timeout,
-        certificate=settings.certificate,
-        client_certificate=_client_certificate(settings),
+        headers=chosen.headers,
+        gzip=chosen.compression == "gzip",
+        timeout=chosen.timeout,
+        certificate=chosen.certificate,
+        client_certificate=_client_certificate(chosen),
     )
 
 
-def _client_certificate(settings: OtlpSettings) -> str | tuple[str, str] | None:
-    if settings.client_certificate is None or settings.client_key is None:
-        return settings.client_certificate
-    return (settings.client_certificate, settings.client_key)
+def _choose(settings: OtlpSettings, signal: Signal) -> _Chosen:
+    def own(name: str) -> Any:  # noqa: ANN401 - of the type that the setting has
+        return getattr(settings, f"{signal}_{name}")
+
+    return _Chosen(
+        wanted=getattr(settings, signal),
+        url=own("endpoint"),
+        headers=own("headers") or settings.headers,
+        timeout=own("timeout") or settings.timeout,
+        compression=own("compression") or settings.compression,
+        certificate=own("certificate") or settings.certificate,
+        client_certificate=own("client_certificate") or settings.client_certificate,
+        client_key=own("client_key") or settings.client_key,
+    )
+
+
+def _client_certificate(chosen: _Chosen) -> str | tuple[str, str] | None:
+    if chosen.client_certificate is None or chosen.client_key is None:
+        return chosen.client_certificate
+    return (chosen.client_certificate, chosen.client_key)

@@ -56,3 +56,24 @@ def test_its_representation_shows_no_credentials():
     shown = repr(target_for(settings, Signal.TRACES))
     assert "s3cret" not in shown
     assert "authorization" in shown
+
+
+@pytest.mark.parametrize("signal", list(Signal))
+def test_what_a_signal_has_of_its_own_wins_over_what_all_have(signal):
+    own = {"timeout": 3.0, "compression": "none", "certificate": "own.pem"}
+    settings = OtlpSettings(
+        endpoint="http://h",
+        timeout=9.0,
+        certificate="all.pem",
+        client_certificate="us.pem",
+        client_key="us.key",
+        **{f"{signal}_{name}": value for name, value in own.items()},
+    )
+    other = next(each for each in Signal if each is not signal)
+
+    target = target_for(settings, signal)
+
+    assert (target.timeout, target.gzip, target.certificate) == (3.0, False, "own.pem")
+    assert target.client_certificate == ("us.pem", "us.key")
+    assert target_for(settings, other).certificate == "all.pem"
+    assert target_for(settings, other).gzip
