@@ -154,7 +154,11 @@ class Service:
             self._announce()
             if ready is not None:
                 ready(self)
-            await self._take_in(stop)
+            try:
+                await self._take_in(stop)
+            except ExceptionGroup:  # the broker refuses us: what came of it is sent, or kept
+                await self._drain(processed, end_http)
+                raise
             left = await self._drain(processed, end_http)
             tasks.cancel_scope.cancel()
         return left
@@ -205,10 +209,11 @@ class Service:
         with anyio.move_on_after(self._grace * _DRAIN_SHARE):
             await processed.wait()
         end_http.set()  # it takes a second, and must not come on top of the grace
-        with anyio.move_on_after(self._grace * _DRAIN_SHARE):
-            await parts.lines.until_written()
+        with anyio.move_on_after(self._grace * _DRAIN_SHARE / 2):
             if parts.recorder is not None:
                 await parts.recorder.close()
+        with anyio.move_on_after(self._grace * _DRAIN_SHARE / 2):
+            await parts.lines.until_written()  # last: nobody may be reading
         items = await parts.telemetry.flush(max(0.0, deadline - anyio.current_time() - _LEAVING))
         left = Left(parts.channel.statistics().waiting, items)
         parts.log.info(

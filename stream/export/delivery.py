@@ -19,7 +19,7 @@ from anyio import to_thread
 
 from ..backoff import Backoff
 from ..config import OtlpSettings
-from ..occurrences import Drop, ExportFailed, Tell
+from ..occurrences import Drop, ExportFailed, Signal, Tell
 from .batch import Batch
 from .buffer import Buffer
 from .circuit import Health
@@ -36,6 +36,8 @@ MOST_DELAY = 30.0
 _SHORTEST_TIMEOUT = 0.1
 _DISK_PAUSE = 10.0
 """Seconds until a disk that failed is tried again."""
+_LEAST_STORING = 0.5
+"""Seconds for that in any case."""
 _STORING_SHARE = 0.3
 """Of the time for a flush: what is then still in memory goes to the disk."""
 
@@ -78,6 +80,7 @@ class Delivery(Generic[T]):
         self._line = Line(target, backoff, tell)
         self._away = False  # the receiver has been failing for longer than our patience
         self._turn_of_disk = False
+        self._disk_from = 0.0  # on anyio's clock
         self._hand: list[Batch] = []  # what has no fate yet of the batch that is being sent
         self._hand_stored = False  # whether that came from the disk
         self._limiter = anyio.CapacityLimiter(1)  # of encoding
@@ -121,7 +124,7 @@ class Delivery(Generic[T]):
                 self._scope.cancel()
             await self._ended.wait()
         if self._store is not None:
-            with anyio.move_on_after(max(end - anyio.current_time(), 0.0)):
+            with anyio.move_on_after(max(end - anyio.current_time(), _LEAST_STORING)):
                 await self._store_rest(self._store)
         return self._buffer.close()
 
@@ -137,9 +140,14 @@ class Delivery(Generic[T]):
                 await self._send_waiting()
 
     def _is_turn_of_disk(self) -> bool:
+        return self._may_read() and (self._turn_of_disk or self._away or not len(self._buffer))
+
+    def _may_read(self) -> bool:
+        """Whether there is something on disk to be sent now."""
         if not self._buffer.spooled or self._deadline is not None:
             return False  # nothing there, or no time but for what is in memory
-        return self._turn_of_disk or self._away or not len(self._buffer)
+        # Where it could not be read, what is in memory goes meanwhile.
+        return anyio.current_time() >= self._disk_from
 
     async def _send_waiting(self) -> None:
         """Send a batch from memory."""
@@ -160,9 +168,10 @@ class Delivery(Generic[T]):
             self._hand_stored = True
         if batch is not None:
             await self._deliver()
-            await store.done()
+            with anyio.CancelScope(shield=True):  # or the next process sends it again
+                await store.done()
         elif self._buffer.spooled:
-            await self._rest(_DISK_PAUSE)
+            self._disk_from = anyio.current_time() + _DISK_PAUSE
 
     async def _deliver(self) -> None:
         """Bring about the fate of what is in hand."""
@@ -180,16 +189,19 @@ class Delivery(Generic[T]):
                 self._away = False
                 hand[:1] = await self._conclude(hand[0], outcome)
             elif whole is hand[0] and self._hand_stored:
-                self._leave()
+                await self._leave()
 
-    def _leave(self) -> None:
+    async def _leave(self) -> None:
         """Leave what came from the disk there; it is taken again when it is to be sent again."""
         if self._store is not None:
-            self._hand[:] = self._store.leave(self._hand)
+            with anyio.CancelScope(shield=True):
+                self._hand[:] = await self._store.leave(self._hand)
             self._hand_stored = False
 
     async def _put_away(self, batch: Batch) -> bool:
-        return self._store is not None and await self._store.put(batch)
+        """Store a batch from memory; False where it is to be sent although nobody may take it."""
+        readable = anyio.current_time() >= self._disk_from
+        return readable and self._store is not None and await self._store.put(batch)
 
     async def _conclude(self, batch: Batch, outcome: Decided) -> list[Batch]:
         """Account for a batch; return its halves where they are to be sent instead."""
@@ -198,7 +210,7 @@ class Delivery(Generic[T]):
             return []
         halves = None
         if isinstance(outcome, TooLarge):
-            halves = await self._in_thread(partial(batch.halves, self._buffer.signal))
+            halves = await self._in_thread(partial(_halves, batch, self._buffer.signal))
         again = None if halves is None else 0.0
         self._tell(ExportFailed(self._buffer.signal, batch.items, outcome.reason, again))
         if halves is None:
@@ -244,8 +256,8 @@ class Delivery(Generic[T]):
 
     async def _store_rest(self, store: Store) -> None:
         """Take to the disk whatever has no fate yet."""
-        if self._hand_stored:
-            self._leave()
+        if self._hand_stored and self._hand:
+            await self._leave()
         for batch in self._hand:
             if not await store.put(batch):
                 return
@@ -265,11 +277,20 @@ class Delivery(Generic[T]):
         return await to_thread.run_sync(work, limiter=self._limiter)
 
     async def _until_due(self) -> None:
-        """Wait until a batch is full or its first item old enough."""
-        await self._buffer.until(lambda: len(self._buffer) > 0)
+        """Wait until a batch is full or its first item old enough, or for the disk's turn."""
+        with anyio.move_on_after(self._until_disk()):
+            await self._buffer.until(lambda: len(self._buffer) > 0 or self._may_read())
+        if not len(self._buffer):
+            return
         age = self._batch_age if self._deadline is None else 0.0
         with anyio.move_on_after(age) as self._pause:
             await self._buffer.until(lambda: len(self._buffer) >= self._batch_items)
+
+    def _until_disk(self) -> float:
+        """Seconds until what is on disk may be read, after it could not be."""
+        if not self._buffer.spooled or self._deadline is not None:
+            return float("inf")
+        return max(0.0, self._disk_from - anyio.current_time())
 
     async def _rest(self, seconds: float) -> None:
         """Wait, but not beyond the beginning of a flush."""
@@ -295,3 +316,10 @@ class Delivery(Generic[T]):
             return self._target.timeout
         left = max(self._deadline - anyio.current_time(), _SHORTEST_TIMEOUT)
         return min(self._target.timeout, left)
+
+
+def _halves(batch: Batch, signal: Signal) -> tuple[Batch, Batch] | None:
+    try:
+        return batch.halves(signal)
+    except ValueError:  # a body that is none, from a disk that says it is whole
+        return None

@@ -72,7 +72,10 @@ class Line:
         return outcome
 
     def _post(self, batch: Batch, *, timeout: float) -> Decided | Later:
-        body = batch.fit(gzip=self._target.gzip).body
+        try:
+            body = batch.fit(gzip=self._target.gzip).body
+        except ValueError:  # from a disk that says it is whole
+            return Refused("a damaged body")
         return self._poster.post(body, timeout=timeout)
 
     def close(self) -> None:

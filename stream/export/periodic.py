@@ -38,7 +38,8 @@ class PeriodicDelivery:
         self._tell = tell
         self._poster = Poster(target)
         self._health = Health(ok=True, last_error=None)
-        self._accepted = self._sent = self._rejected = self._dropped = 0
+        self._accepted = self._sent = self._rejected = 0
+        self._dropped = dict.fromkeys(Drop, 0)
         self._closing = False
         self._scope: anyio.CancelScope | None = None
         self._pause: anyio.CancelScope | None = None
@@ -51,12 +52,12 @@ class PeriodicDelivery:
 
     def statistics(self) -> Ledger:
         """Return what became of the data points; those of a failed export are dropped."""
-        fates = self._sent + self._rejected + self._dropped
+        fates = self._sent + self._rejected + sum(self._dropped.values())
         return Ledger(
             accepted=self._accepted,
             sent=self._sent,
             rejected=self._rejected,
-            dropped={**dict.fromkeys(Drop, 0), Drop.SUPERSEDED: self._dropped},
+            dropped=dict(self._dropped),
             waiting=self._accepted - fates,
         )
 
@@ -82,7 +83,7 @@ class PeriodicDelivery:
         """Export once more, for at most *seconds*; returns the data points that did not arrive."""
         if self._scope is None or self._ended is None:
             return 0
-        before = self._dropped
+        before = sum(self._dropped.values())
         self._closing = True
         if self._pause is not None:
             self._pause.cancel()
@@ -92,7 +93,7 @@ class PeriodicDelivery:
             self._scope.cancel()
         await self._ended.wait()
         self._drop(self.statistics().waiting, Drop.SHUTDOWN)
-        return self._dropped - before
+        return sum(self._dropped.values()) - before
 
     async def _export(self, metrics: MetricsData | None, limiter: anyio.CapacityLimiter) -> float:
         """Send one collection; returns the seconds until the next."""
@@ -130,5 +131,5 @@ class PeriodicDelivery:
 
     def _drop(self, points: int, reason: Drop) -> None:
         if points:
-            self._dropped += points
+            self._dropped[reason] += points
             self._tell(ItemsDropped(Signal.METRICS, reason, points))

@@ -73,23 +73,26 @@ class Spool:
         """Items that an earlier process left."""
         self.damaged = 0
         """Places in the files that could not be read: torn writes and damage."""
+        self._opened: list[int] = []
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            self._lock = _locked(directory / "lock")
+            self._opened.append(_locked(directory / "lock"))
             self._cursor = os.open(directory / "cursor", os.O_RDWR | os.O_CREAT, 0o600)
+            self._opened.append(self._cursor)
             self._recover()
         except OSError as exc:
+            self._close_opened()
             raise ConfigError(f"the spool {directory} cannot be used: {exc.strerror}") from exc
 
     @property
     def items(self) -> int:
         """Items that wait in it."""
-        return sum(each.items for each in self._segments)
+        return sum(each.items for each in tuple(self._segments))
 
     @property
     def size_bytes(self) -> int:
-        """Size of all segments."""
-        return sum(each.end for each in self._segments)
+        """Size of all segments. Like `items`, for any thread."""
+        return sum(each.end for each in tuple(self._segments))
 
     def append(self, batch: Batch) -> None:
         """Write a batch behind all others; the oldest go where there is no room for it.
@@ -104,6 +107,8 @@ class Spool:
             return
         while self._segments and self.size_bytes + room > self._max_bytes:
             self._evict()
+        if self._file is not None and os.fstat(self._file.fileno()).st_nlink == 0:
+            self._forget(self._segments[-1])
         if self._file is None or self._segments[-1].end >= self._segment_bytes:
             self._roll()
         self._write(frame, batch)
@@ -122,7 +127,11 @@ class Spool:
                 self._remove_first()
                 continue
             frame = first.frames[0]
-            batch = segment.read(first.path, frame)
+            try:
+                batch = segment.read(first.path, frame)
+            except FileNotFoundError:  # somebody removed it
+                self._forget(first)
+                continue
             if batch is not None:
                 self._taken = frame
                 return batch
@@ -152,8 +161,12 @@ class Spool:
     def close(self) -> None:
         """Close the files; the directory is free for another process."""
         self._close_file()
-        os.close(self._cursor)
-        os.close(self._lock)
+        self._close_opened()
+
+    def _close_opened(self) -> None:
+        for opened in self._opened:
+            with suppress(OSError):
+                os.close(opened)
 
     # -- writing -------------------------------------------------------------------------------
 
@@ -184,6 +197,7 @@ class Spool:
         number = self._next_number
         self._next_number += 1
         path = self._directory / f"{number:016d}.spool"
+        self._directory.mkdir(parents=True, exist_ok=True)
         self._file = path.open("xb")
         self._file.write(MAGIC)
         self._segments.append(_Segment(number, path, len(MAGIC), deque(), 0))
@@ -209,15 +223,23 @@ class Spool:
     def _evict(self) -> None:
         """Give up the oldest segment; the batch that is being delivered is not lost by that."""
         first = self._segments[0]
+        self._remove_first()
         self._lose(evicted=first.items - (self._taken.items if self._taken else 0))
         self._taken = None
-        self._remove_first()
+
+    def _forget(self, gone: _Segment) -> None:
+        """Count what was in a file that is not there any more."""
+        self.damaged += 1
+        self._lose(damaged=gone.items)
+        if gone is self._segments[-1]:
+            self._close_file()
+        self._segments.remove(gone)
 
     def _remove_first(self) -> None:
-        gone = self._segments.popleft()
+        self._segments[0].path.unlink(missing_ok=True)  # first: it stays ours where it fails
+        self._segments.popleft()
         if not self._segments:
             self._close_file()
-        gone.path.unlink(missing_ok=True)
 
     def _lose(self, *, evicted: int = 0, damaged: int = 0) -> None:
         self._losses = Losses(self._losses.evicted + evicted, self._losses.damaged + damaged)
@@ -252,6 +274,8 @@ class Spool:
                 items = sum(frame.items for frame in found.frames)
                 size = path.stat().st_size
                 self._segments.append(_Segment(number, path, size, deque(found.frames), items))
+            elif found.damaged and path.stat().st_size > len(MAGIC):
+                path.replace(path.with_suffix(".damaged"))  # for a person; not read again
             else:
                 path.unlink()
         self.recovered = self.items

@@ -105,12 +105,13 @@ class Store:
         except OSError as exc:  # it may be delivered once more
             self._failed(exc)
 
-    def leave(self, batches: list[Batch]) -> list[Batch]:
+    async def leave(self, batches: list[Batch]) -> list[Batch]:
         """Leave what is in hand of the oldest batch on disk, to be taken again.
 
         Returns those of *batches* that are not there any more, because it was evicted.
         """
-        if not self._opened().release():
+        spool = self._opened()
+        if not await to_thread.run_sync(spool.release, limiter=self._limiter):
             return batches
         self._books.spool(sum(batch.items for batch in batches))
         return []

@@ -1,6 +1,7 @@
 """Delivery with a spool: what the receiver does not take waits on disk, in every case counted."""
 
 import resource
+import shutil
 
 import anyio
 import pytest
@@ -206,6 +207,42 @@ async def test_while_the_disk_takes_nothing_delivery_goes_on_in_memory(tmp_path)
 
     assert sorted(arrived, key=int) == numbers(1, 10)
     assert rig.heard(SpoolFailed)[0].reason == "File too large"
+
+
+async def test_a_disk_that_cannot_be_read_does_not_keep_the_rest_from_its_receiver(tmp_path):
+    port = free_port()
+    spool = tmp_path / "spool"
+    async with running(Rig(f"http://127.0.0.1:{port}", spool=spool)) as rig:
+        rig.buffer.extend(drafts(4))
+        await rig.spooled(4)
+        shutil.rmtree(spool)
+        with Receiver(port) as receiver:
+            rig.buffer.extend(drafts(4, start=5))
+            await rig.empty()
+            arrived = names(receiver)
+
+    assert rig.ledger.dropped[Drop.DAMAGED] + len(arrived) == 8
+    assert set(numbers(5, 8)) <= set(arrived)
+
+
+async def test_what_was_taken_while_stopping_is_not_sent_again(receiver, tmp_path):
+    async with running(Rig(nowhere(), spool=tmp_path)) as rig:
+        rig.buffer.extend(drafts(4))
+        await rig.spooled(4)
+    async with running(Rig(receiver.url, spool=tmp_path)) as rig:
+        await receiver.until(receiver.requests)
+        await rig.delivery.flush(SECONDS)
+    async with running(Rig(receiver.url, spool=tmp_path)) as later:
+        assert later.ledger.recovered == 0
+
+    assert names(receiver) == numbers(1, 4)
+
+
+async def test_a_flush_without_any_time_stores_what_waits(tmp_path):
+    async with running(Rig(nowhere(), spool=tmp_path, patience=1000)) as rig:
+        rig.buffer.extend(drafts(8))
+        assert await rig.delivery.flush(0) == 0
+        assert rig.ledger.spooled == 8
 
 
 async def test_the_circuit_closes_when_the_receiver_is_back(receiver, tmp_path):

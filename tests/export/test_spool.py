@@ -1,4 +1,5 @@
 import resource
+import shutil
 from collections import deque
 from contextlib import contextmanager
 
@@ -239,6 +240,40 @@ def test_a_disk_that_takes_no_more_leaves_what_it_has(tmp_path):
         assert drain(spool) == [batch(1), batch(3)]
     with opened(tmp_path) as spool:
         assert spool.damaged == 0
+
+
+def test_a_file_that_somebody_removed_is_counted_and_does_not_block_the_others(tmp_path):
+    with opened(tmp_path, max_bytes=16_000) as spool:
+        for n in range(10):
+            spool.append(batch(n, size=300))
+        first, *others = files(tmp_path)
+        first.unlink()
+        held = drain(spool)
+        lost = spool.losses().damaged
+    assert others
+    assert lost > 0
+    assert lost + 3 * len(held) == 30
+
+
+def test_a_directory_that_somebody_removed_is_made_again(tmp_path):
+    directory = tmp_path / "spool"
+    with opened(directory) as spool:
+        spool.append(batch(1))
+        shutil.rmtree(directory)
+        spool.append(batch(2))
+        assert spool.losses() == Losses(damaged=3)
+        assert drain(spool) == [batch(2)]
+
+
+def test_a_damaged_file_of_which_nothing_can_be_read_is_kept_for_a_person(tmp_path):
+    fill(tmp_path, 3)
+    (path,) = files(tmp_path)
+    content = bytearray(path.read_bytes())
+    content[len(segment.MAGIC)] ^= 0xFF
+    path.write_bytes(content)
+    with opened(tmp_path) as spool:
+        assert (spool.items, spool.damaged) == (0, 1)
+    assert path.with_suffix(".damaged").read_bytes() == bytes(content)
 
 
 class Model(RuleBasedStateMachine):
