@@ -224,16 +224,23 @@ class Spool:
         """Give up the oldest segment; the batch that is being delivered is not lost by that."""
         first = self._segments[0]
         self._remove_first()
-        self._lose(evicted=first.items - (self._taken.items if self._taken else 0))
-        self._taken = None
+        self._lose(evicted=self._lost_with(first))
 
     def _forget(self, gone: _Segment) -> None:
-        """Count what was in a file that is not there any more."""
+        """Count what was in a file that is not there any more; likewise."""
         self.damaged += 1
-        self._lose(damaged=gone.items)
+        self._lose(damaged=self._lost_with(gone))
         if gone is self._segments[-1]:
             self._close_file()
         self._segments.remove(gone)
+
+    def _lost_with(self, gone: _Segment) -> int:
+        """Return the items that go with a segment, but for the batch that is being delivered."""
+        first = gone.frames[0] if gone.frames else None
+        if first is None or first is not self._taken:
+            return gone.items
+        self._taken = None
+        return gone.items - first.items
 
     def _remove_first(self) -> None:
         self._segments[0].path.unlink(missing_ok=True)  # first: it stays ours where it fails

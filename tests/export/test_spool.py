@@ -265,6 +265,19 @@ def test_a_directory_that_somebody_removed_is_made_again(tmp_path):
         assert drain(spool) == [batch(2)]
 
 
+def test_a_batch_that_is_being_delivered_is_not_lost_when_its_file_is_removed(tmp_path):
+    directory = tmp_path / "spool"
+    with opened(directory) as spool:
+        spool.append(batch(1))
+        spool.append(batch(2))
+        assert spool.oldest() == batch(1)
+        shutil.rmtree(directory)
+        spool.append(batch(3))
+        assert spool.losses() == Losses(damaged=3), "the second, not the one in hand"
+        assert not spool.done()
+        assert drain(spool) == [batch(3)]
+
+
 def test_a_damaged_file_of_which_nothing_can_be_read_is_kept_for_a_person(tmp_path):
     fill(tmp_path, 3)
     (path,) = files(tmp_path)
