@@ -144,10 +144,7 @@ class Delivery(Generic[T]):
 
     def _may_read(self) -> bool:
         """Whether there is something on disk to be sent now."""
-        if not self._buffer.spooled or self._deadline is not None:
-            return False  # nothing there, or no time but for what is in memory
-        # Where it could not be read, what is in memory goes meanwhile.
-        return anyio.current_time() >= self._disk_from
+        return self._until_disk() <= 0.0
 
     async def _send_waiting(self) -> None:
         """Send a batch from memory."""
@@ -287,9 +284,10 @@ class Delivery(Generic[T]):
             await self._buffer.until(lambda: len(self._buffer) >= self._batch_items)
 
     def _until_disk(self) -> float:
-        """Seconds until what is on disk may be read, after it could not be."""
+        """Seconds until what is on disk may be read; infinite where there is nothing to read."""
         if not self._buffer.spooled or self._deadline is not None:
-            return float("inf")
+            return float("inf")  # nothing there, or no time but for what is in memory
+        # Where it could not be read, what is in memory goes meanwhile.
         return max(0.0, self._disk_from - anyio.current_time())
 
     async def _rest(self, seconds: float) -> None:
