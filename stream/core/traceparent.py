@@ -14,7 +14,7 @@ _V0_CHARACTERS: Final = 55
 # W3C Trace Context, section 3.2: later versions may append fields, ff is never valid, and neither
 # is an id that is all zeros.
 _TRACEPARENT: Final = re.compile(
-    r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:-|\Z)"
+    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-|\Z)"
 )
 # https://develop.sentry.dev/sdk/telemetry/traces/#header-sentry-trace
 _SENTRY_TRACE: Final = re.compile(r"((?!0{32})[0-9a-f]{32})-((?!0{16})[0-9a-f]{16})(?:-([01]))?\Z")
@@ -28,10 +28,16 @@ def traceparent_of(traceparent: str | None, sentry_trace: str | None) -> str | N
 
 
 def is_valid(traceparent: str) -> bool:
-    """Whether a text is a ``traceparent`` by the rules of its version."""
-    if len(traceparent) > _MAX_CHARACTERS or _TRACEPARENT.match(traceparent) is None:
-        return False
-    return len(traceparent) == _V0_CHARACTERS or not traceparent.startswith("00")
+    """Whether a text is a ``traceparent`` that is worth keeping."""
+    return len(traceparent) <= _MAX_CHARACTERS and match(traceparent) is not None
+
+
+def match(traceparent: str) -> re.Match[str] | None:
+    """Find trace, span and flags, in hexadecimal, by the rules of the text's version."""
+    found = _TRACEPARENT.match(traceparent)
+    if found is None or (len(traceparent) != _V0_CHARACTERS and traceparent.startswith("00")):
+        return None
+    return found
 
 
 def from_sentry(sentry_trace: str) -> str | None:

@@ -5,20 +5,15 @@ is shared between partitions, and what is sent twice can be recognised. Ids are 
 specification has them: 128 bits for a trace, 64 for a span, never zero.
 """
 
-import re
 from hashlib import blake2b
 from typing import Final
 
 from msgspec import Struct
 
 from ..core.trace import Trace, TraceSource
+from ..core.traceparent import match
 
 _UUID_HEX_DIGITS = 32
-_TRACEPARENT_V0_LENGTH = 55
-# W3C Trace Context, section 3.2: later versions may append fields, and ff is never valid.
-_TRACEPARENT = re.compile(
-    r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-|\Z)"
-)
 SAMPLED: Final = 0x01
 """W3C trace flag: whoever began the trace keeps it."""
 RANDOM: Final = 0x02
@@ -37,14 +32,6 @@ _DERIVED: Final = TraceSource.DERIVED
 _begin_span_id = blake2b(digest_size=8).copy  # takes a quarter of what the constructor does
 
 
-class TraceParent(Struct, frozen=True, gc=False):
-    """A W3C ``traceparent``."""
-
-    trace_id: int
-    span_id: int
-    flags: int
-
-
 class Origin(Struct, frozen=True, gc=False):
     """The trace that a task belongs to, and how that is known."""
 
@@ -56,15 +43,6 @@ class Origin(Struct, frozen=True, gc=False):
     trace_state: str
     """W3C ``tracestate`` as it came, empty where there is none."""
     source: TraceSource
-
-
-def parse_traceparent(text: str) -> TraceParent | None:
-    """Read a ``traceparent``; None where it is not a valid one."""
-    found = _match(text)
-    if found is None:
-        return None
-    trace, span, flags = found.groups()
-    return TraceParent(int(trace, 16), int(span, 16), int(flags, 16))
 
 
 def trace_id(root_id: str) -> int:
@@ -82,7 +60,7 @@ def origin(trace: Trace | None, root_id: str | None, uuid: str) -> Origin:
             None where it is not known.
         uuid: the task's own id, the root where no other is known.
     """
-    found = None if trace is None else _match(trace.traceparent)
+    found = None if trace is None else match(trace.traceparent)
     if trace is None or found is None:
         return _derived(root_id or uuid)
     bits, creator, flags = found.groups()
@@ -99,15 +77,7 @@ def has_creator(trace: Trace | None) -> bool:
     """Whether somebody else's span for publishing the message is known."""
     if trace is None or not _tells_creator(trace.source):
         return False
-    return _match(trace.traceparent) is not None
-
-
-def _match(text: str) -> re.Match[str] | None:
-    """Find the three numbers of a ``traceparent``, none of which is an id of zero."""
-    found = _TRACEPARENT.match(text)
-    if found is None or (len(text) != _TRACEPARENT_V0_LENGTH and text.startswith("00")):
-        return None
-    return found
+    return match(trace.traceparent) is not None
 
 
 def _tells_creator(source: TraceSource) -> bool:
