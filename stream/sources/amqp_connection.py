@@ -6,7 +6,6 @@ itself: a lost connection is a `LostError`, because the caller must know. How it
 `amqp_login`.
 """
 
-import ssl
 from collections.abc import Callable
 from typing import NoReturn
 
@@ -17,15 +16,10 @@ from ..errors import LostError, RefusedError, StreamError
 from . import amqp_frames as frames
 from .amqp_address import AmqpAddress
 from .amqp_frames import Argument, FrameError, Method, Name, Received
+from .closed import CLOSED, why
 
 # As large as one read of the event loop's transport can be.
 _READ_BYTES = 256 * 1024
-CLOSED = (
-    OSError,  # also TimeoutError and ssl.SSLError
-    anyio.EndOfStream,
-    anyio.BrokenResourceError,
-    anyio.ClosedResourceError,
-)
 ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED = 403, 404, 406
 _NOT_ALLOWED = 530
 
@@ -215,23 +209,6 @@ class Connection:
         return LostError(f"{self.place} closed the connection ({code}).")
 
     def _lost(self, exc: Exception) -> NoReturn:
-        raise LostError(f"{self.place}: {why(exc)}.") from exc
-
-
-def why(exc: Exception) -> str:
-    """One reason without line breaks; what an ``OSError`` says holds no credentials."""
-    match exc:
-        case TimeoutError():
-            return "no answer in time"
-        case anyio.EndOfStream():
-            return "the server closed the connection"
-        case FrameError():
-            return "the answer is not AMQP 0-9-1"
-        case ssl.SSLError():
-            return f"the TLS handshake failed ({exc.reason})"
-        case OSError(strerror=str(text)):
-            return text
-        case _:
-            # anyio's, around the one that says why.
-            cause = exc.__cause__ or exc
-            return getattr(cause, "strerror", None) or str(cause) or type(exc).__name__
+        garbled = isinstance(exc, FrameError)
+        reason = "the answer is not AMQP 0-9-1" if garbled else why(exc)
+        raise LostError(f"{self.place}: {reason}.") from exc

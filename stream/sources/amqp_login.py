@@ -17,8 +17,9 @@ from .. import __version__
 from ..errors import LostError, RefusedError
 from . import amqp_frames as frames
 from .amqp_address import AmqpAddress
-from .amqp_connection import CLOSED, ChannelClosedError, Connection, why
+from .amqp_connection import ChannelClosedError, Connection
 from .amqp_frames import Argument, Name
+from .closed import CLOSED, why
 
 # More than are ever open at once.
 _CHANNELS = 16

@@ -20,6 +20,7 @@ from hiredis import HiredisError, Reader, ReplyError, pack_command
 
 from ..errors import LostError, RefusedError, StreamError
 from .address import RedisAddress
+from .closed import CLOSED, why
 
 Word: TypeAlias = str | bytes | int
 Command: TypeAlias = tuple[Word, ...]
@@ -36,12 +37,6 @@ _CLUSTER = frozenset(("MOVED", "ASK", "CROSSSLOT", "CLUSTERDOWN"))
 _FATAL = _TRANSIENT | _CLUSTER | {"NOAUTH"}
 # What a server says of our certificate; in TLS 1.3 only after the handshake.
 _CERTIFICATE_ALERTS = ("CERTIFICATE_REQUIRED", "UNKNOWN_CA", "BAD_CERTIFICATE")
-_CLOSED = (
-    OSError,  # also TimeoutError and ssl.SSLError
-    anyio.EndOfStream,
-    anyio.BrokenResourceError,
-    anyio.ClosedResourceError,
-)
 
 
 class Connection:
@@ -67,7 +62,7 @@ class Connection:
         try:
             with anyio.fail_after(self._timeout):
                 await self._stream.send(packed)
-        except _CLOSED as exc:
+        except CLOSED as exc:
             self._lost(exc)
 
     async def receive(self) -> list[Reply]:
@@ -82,7 +77,7 @@ class Connection:
             self._reader.feed(await self._stream.receive(_READ_BYTES))
             # One C loop: this is the hot path of the subscription.
             return list(iter(self._gets, cast("Reply", _NOTHING)))
-        except (*_CLOSED, HiredisError) as exc:
+        except (*CLOSED, HiredisError) as exc:
             self._lost(exc)
 
     async def receive_alive(self, idle: float) -> list[Reply]:
@@ -177,7 +172,9 @@ class Connection:
                 f"Redis at {self.address.redacted} wants another client certificate: give one that "
                 "it trusts with ssl_certfile and ssl_keyfile in the broker URL."
             ) from exc
-        raise LostError(f"Redis at {self.address.redacted}: {_why(exc)}.") from exc
+        garbled = isinstance(exc, HiredisError)
+        reason = "the answer is not the Redis protocol" if garbled else why(exc)
+        raise LostError(f"Redis at {self.address.redacted}: {reason}.") from exc
 
 
 @asynccontextmanager
@@ -222,10 +219,10 @@ async def _open(address: RedisAddress, seconds: float) -> anyio.abc.ByteStream:
             f"({exc.verify_message}): name its authority with ssl_ca_certs in the broker URL, or "
             "trust any with ssl_cert_reqs=none, as Celery does where the URL says nothing."
         ) from exc
-    except _CLOSED as exc:
+    except CLOSED as exc:
         # A plain server takes a TLS greeting for half a command and waits for the rest.
         hint = " (does it speak TLS?)" if context and isinstance(exc, TimeoutError) else ""
-        raise LostError(f"Redis at {address.redacted}: {_why(exc)}{hint}.") from exc
+        raise LostError(f"Redis at {address.redacted}: {why(exc)}{hint}.") from exc
 
 
 async def _greet(connection: Connection, address: RedisAddress) -> None:
@@ -255,22 +252,3 @@ def _pack(command: Command) -> bytes:
 
 def _code(error: ReplyError) -> str:
     return str(error).partition(" ")[0]
-
-
-def _why(exc: Exception) -> str:
-    """One reason without line breaks; what an ``OSError`` says holds no credentials."""
-    match exc:
-        case TimeoutError():
-            return "no answer in time"
-        case anyio.EndOfStream():
-            return "the server closed the connection"
-        case HiredisError():
-            return "the answer is not the Redis protocol"
-        case ssl.SSLError():
-            return f"the TLS handshake failed ({exc.reason})"
-        case OSError(strerror=str(text)):
-            return text
-        case _:
-            # anyio's, around the one that says why.
-            cause = exc.__cause__ or exc
-            return getattr(cause, "strerror", None) or str(cause) or type(exc).__name__
