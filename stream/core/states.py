@@ -6,8 +6,6 @@ from enum import StrEnum
 class State(StrEnum):
     """Where a task or one of its deliveries is. Celery's names, and three of our own."""
 
-    __hash__ = str.__hash__  # Enum hashes in Python code, too slow for a key of every event
-
     SENT = "SENT"
     RECEIVED = "RECEIVED"
     STARTED = "STARTED"
@@ -30,8 +28,6 @@ class State(StrEnum):
 class Phase(StrEnum):
     """What a task that has not ended waits for; what a stuck limit applies to."""
 
-    __hash__ = str.__hash__  # Enum hashes in Python code, too slow for a key of every event
-
     QUEUED = "queued"
     PREFETCHED = "prefetched"
     RUNNING = "running"
@@ -40,8 +36,6 @@ class Phase(StrEnum):
 
 class WorkerState(StrEnum):
     """What the heartbeats of one worker process say."""
-
-    __hash__ = str.__hash__  # Enum hashes in Python code, too slow for a key of every event
 
     ONLINE = "online"
     SUSPECT = "suspect"

@@ -59,8 +59,6 @@ _UNWISHED: Final = frozenset(
 class Left(StrEnum):
     """Why a span was left out."""
 
-    __hash__ = str.__hash__  # Enum hashes in Python code, too slow for a key of every span
-
     SAMPLED_OUT = "sampled_out"
     """Its trace is not kept."""
     POLICY = "policy"
