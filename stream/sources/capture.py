@@ -6,16 +6,16 @@ the first frame, so that the same files always give the same frames; a long sile
 fewer, longer steps.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from heapq import merge
-from itertools import chain, islice
+from itertools import chain, groupby, islice
 from operator import attrgetter
 from typing import Final, NamedTuple
 
 from anyio import to_thread
 
 from ..errors import RefusedError
-from ..events import Frame, Message, Reason, Rejected
+from ..events import Frame, Message, QueueSample, Reason, Rejected, Subscribed, Tick
 from ..occurrences import EventsRejected, Tell
 from ..wire.capture import SOURCE, read_lines
 from ..wire.capture_lines import Gap, Header
@@ -29,6 +29,7 @@ _SLICE: Final = 2_000
 # Without a step of the interpreter for each frame: half of what a frame costs here.
 _arrival: Final[Callable[[Frame], float]] = attrgetter("received_at")
 _source: Final[Callable[[Frame], str]] = attrgetter("source")
+_FRAMES: Final = frozenset({Message, QueueSample, Subscribed, Tick})
 _DAMAGES_TOLD: Final = 100
 """By line; what comes after them is only counted."""
 
@@ -110,25 +111,18 @@ class Capture:
 
     def _arrange(self, frames: list[Frame], batches: list[list[Frame]]) -> None:
         """Append frames in batches of one kind and source, and the ticks due between them."""
-        if not frames:
-            return
-        latest = max(map(_arrival, frames))
-        if latest < self._seconds.due_at and _are_messages_of_one_source(frames):
-            self.last_at = max(self.last_at, latest)
-            batches.append(frames)
-            return
-        source: str | None = None
-        for frame in frames:
-            at = frame.received_at
-            if at >= self._seconds.due_at and (ticks := self._seconds.until(at)):
+        arrivals = list(map(_arrival, frames))
+        latest = max(arrivals, default=0.0)
+        begin, count = 0, len(frames)
+        while begin < count:
+            due_at, end = self._seconds.due_at, count
+            if latest >= due_at:
+                end = next((at for at in range(begin, count) if arrivals[at] >= due_at), count)
+            _append_batches(frames[begin:end], batches)
+            if end < count and (ticks := self._seconds.until(arrivals[end])):
                 batches.append(ticks)
-                source = None
-            origin = frame.source if isinstance(frame, Message) else None
-            if origin is None or origin != source:
-                batches.append([])
-                source = origin
-            batches[-1].append(frame)
-            self.last_at = max(self.last_at, at)
+            begin = end
+        self.last_at = max(self.last_at, latest)
 
     # -- files ---------------------------------------------------------------------------------
 
@@ -180,15 +174,16 @@ class _Reading:
     def frames(self, block: bytes) -> list[Frame]:
         """The frames of some lines; what is no frame is taken note of."""
         read = read_lines(block)
-        if _are_messages(read):
+        first, self._lines = self._lines + 1, self._lines + len(read)
+        kinds = set(map(type, read))
+        if kinds <= _FRAMES:
             self._anything = True
-            self._lines += len(read)
             return read  # type: ignore[return-value] # just looked
+        lines = block.split(b"\n") if Rejected in kinds else []
         frames: list[Frame] = []
-        lines = block.split(b"\n")
-        for number, (each, line) in enumerate(zip(read, lines, strict=True), self._lines + 1):
+        for number, each in enumerate(read):
             if isinstance(each, Rejected):
-                self._reject(number, each, line)
+                self._reject(first + number, each, lines[number])
                 continue
             self._anything = True
             if isinstance(each, Header):
@@ -198,7 +193,6 @@ class _Reading:
                 self._capture.unrecorded += each.count
             elif each is not None:
                 frames.append(each)
-        self._lines += len(read)
         return frames
 
     def _reject(self, number: int, rejected: Rejected, line: bytes) -> None:
@@ -226,12 +220,22 @@ class _Reading:
             self._capture.damage(self._file, 1, "the file is empty")
 
 
-def _are_messages(frames: Iterable[object]) -> bool:
-    return set(map(type, frames)) == {Message}
+def _append_batches(frames: list[Frame], batches: list[list[Frame]]) -> None:
+    """Append frames in batches: messages that follow one another by source, others alone."""
+    kinds = list(map(type, frames))
+    begin = 0
+    for number in [at for at, kind in enumerate(kinds) if kind is not Message]:
+        _append_messages(frames[begin:number], batches)
+        batches.append([frames[number]])
+        begin = number + 1
+    _append_messages(frames[begin:], batches)
 
 
-def _are_messages_of_one_source(frames: list[Frame]) -> bool:
-    return _are_messages(frames) and len(set(map(_source, frames))) == 1
+def _append_messages(messages: list[Frame], batches: list[list[Frame]]) -> None:
+    if len(set(map(_source, messages))) == 1:  # nearly always
+        batches.append(messages)
+        return
+    batches.extend(list(group) for _, group in groupby(messages, _source))
 
 
 def _nothing_in(name: str, first: Damage | None) -> str:
