@@ -1,7 +1,7 @@
 """The composition root of what reads captures: files to effects in sinks, and a report.
 
-The same channel, pipeline and engine as for a broker; what is different is that time passes by the
-arrival times in the files, and that nothing is shed.
+The same pipeline and engine as for a broker; what is different is that time passes by the arrival
+times in the files, and that what is read is processed at once: nothing can be shed.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,8 +27,6 @@ from .pipeline import Pipeline
 from .sinks.base import Sink
 from .sources.capture import Capture
 
-_CHANNEL_FRAMES: Final = 4_000
-"""Two slices of the source: the next is read while one is processed."""
 _LAST_HEARTBEATS: Final = 5.0
 """Seconds after the end when the workers' states are read: two of the usual heartbeats later."""
 _STEP_GROWTH: Final = 0.05
@@ -64,10 +62,12 @@ class Reading:
         self._first_at: float | None = None
         self._pacing = Pacing(None)
         self._engine = Watched(self._gathering.pass_time)
-        self._channel = Channel(_CHANNEL_FRAMES, Overflow.WAIT, tell=self._tally)
         self._source = Capture(files, tell=self._tally)
         self._pipeline = Pipeline(
-            self._engine, [self._gathering, *sinks], channel=self._channel, tell=self._tally
+            self._engine,
+            [self._gathering, *sinks],
+            channel=Channel(1, Overflow.WAIT, tell=self._tally),  # unused: nothing comes between
+            tell=self._tally,
         )
         self._progress = Progress(files)
 
@@ -89,16 +89,7 @@ class Reading:
             self._tell_damages()
 
     async def _read(self) -> None:
-        problem: RefusedError | None = None
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._pipeline.run, name="pipeline")
-            try:
-                await self._source.run(self._put)
-            except RefusedError as exc:
-                problem = exc  # raised below: out of the group it would come as a group
-            self._channel.close()
-        if problem is not None:
-            raise problem
+        await self._source.run(self._put)
 
     async def _put(self, frames: list[Frame]) -> None:
         if self._first_at is None:
@@ -108,7 +99,7 @@ class Reading:
             await anyio.sleep(delay)
         if isinstance(frames[0], Message):
             self._progress.advance(len(frames))
-        await self._channel.put(frames)
+        self._pipeline.process(frames)
 
     def _let_time_pass(self) -> None:
         """Advance time until every task has left, and collect the workers."""
