@@ -23,9 +23,11 @@ from stream.wire.capture_lines import FORMAT, Header, frame_lines, header_line
 
 from .workload import BEGAN_AT, Lifecycles, fingerprint, payloads
 
-RATE: Final = 1_000
-"""Events in a second of stream time: what is remembered for two minutes is then 120,000 events."""
-IN_FLIGHT: Final = 1_000
+RATE: Final = 250
+"""Events in a second of stream time. What ended is remembered for two minutes of it, so that the
+shortest capture that is compared has to last for some more."""
+IN_FLIGHT: Final = 250
+"""Tasks: so that each takes four seconds."""
 CHUNK: Final = 512
 _TO_BYTES: Final = 1024
 """Linux tells the largest resident memory in kilobytes."""

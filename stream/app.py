@@ -10,16 +10,20 @@ from uuid import uuid4
 
 import anyio
 from opentelemetry.sdk.metrics.export import MetricsData
-from opentelemetry.sdk.resources import Resource
 from structlog.typing import FilteringBoundLogger
 
 from . import __version__
+from .assembly import (
+    are_exponential,
+    decoder_of,
+    engine_of,
+    metrics_resource,
+    sinks_of,
+)
 from .brokers import broker_of
 from .channel import Channel, Overflow
-from .config import RecordSettings, Settings
-from .core.engine import Engine, Limits
+from .config import Settings
 from .errors import StreamError
-from .events import Message
 from .export.telemetry import Telemetry
 from .log import OccurrenceLog, logger
 from .occurrences import Occurrence, Tell
@@ -29,17 +33,15 @@ from .service import Left, Parts, Service
 from .sinks.aggregate import Aggregate, Family
 from .sinks.capture_set import CaptureSet, Rotation
 from .sinks.gauges import gauges
-from .sinks.logs import LogSink, log_bytes
-from .sinks.metrics import MetricsSink
+from .sinks.logs import log_bytes
 from .sinks.otel_metrics import metrics_data
 from .sinks.recorder import Recorder
 from .sinks.redaction import Redaction
-from .sinks.spans import SpanSink, draft_bytes
+from .sinks.spans import draft_bytes
 from .sinks.stdout import JsonLines
 from .sinks.telemetry import SelfTelemetry, circuits, ledgers, sampling, spools
 from .wire.arguments import Arguments, Editor
 from .wire.capture_lines import FORMAT, Header
-from .wire.codec import Decoded, decode, decode_in_full
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _POLL_AGE = 30.0
@@ -113,39 +115,22 @@ def compose(settings: Settings, bound: socket, log: FilteringBoundLogger) -> Ser
         ConfigError: a setting has a value that cannot work.
     """
     started_at = time.time()
-    exponential = settings.otlp.histograms == "base2_exponential_bucket_histogram"
-    aggregate = Aggregate(started_at=started_at, exponential=exponential)
+    aggregate = Aggregate(started_at=started_at, exponential=are_exponential(settings))
     tell = _all((SelfTelemetry(aggregate), OccurrenceLog(log)))
     telemetry = Telemetry(
         settings.otlp, tell, spool=settings.spool, span_bytes=draft_bytes, log_bytes=log_bytes
     )
     lines = JsonLines(sys.stdout, tell=tell)
-    engine = _engine(settings)
+    engine = engine_of(settings)
     channel = Channel(settings.channel_frames, Overflow.SHED, tell=tell)
     broker = broker_of(settings, known=lambda: engine.queue_names, tell=tell)
-    spans = SpanSink(
-        telemetry.spans,
-        telemetry.resources,
+    sinks = sinks_of(
+        settings,
+        aggregate,
+        telemetry=telemetry,
         system=broker.system,
-        settings=settings.spans,
-        redaction=Redaction(settings.log_records.redact),
+        lines=lines if settings.records else None,
     )
-    sinks = (
-        MetricsSink(
-            aggregate,
-            system=broker.system,
-            slow=settings.spans.slow,
-            exemplars=_exemplars(settings, traced=telemetry.spans is not None),
-        ),
-        spans,
-        LogSink(
-            telemetry.logs,
-            telemetry.resources,
-            lines=lines if settings.records else None,
-            settings=settings.log_records,
-        ),
-    )
-
     recorder = _recorder(settings, broker.url, tell)
 
     def families() -> Sequence[Family]:
@@ -155,10 +140,10 @@ def compose(settings: Settings, bound: socket, log: FilteringBoundLogger) -> Ser
             *ledgers(telemetry.statistics(), started_at=started_at),
             *spools(telemetry.spools(), started_at=started_at),
             *circuits(telemetry.health()),
-            *sampling(spans.statistics(), started_at=started_at),
+            *sampling(sinks.spans.statistics(), started_at=started_at),
         )
 
-    resource = _metrics_resource(settings)
+    resource = metrics_resource(settings)
 
     def metrics() -> MetricsData:
         return metrics_data(families(), resource, time.time())
@@ -171,7 +156,7 @@ def compose(settings: Settings, bound: socket, log: FilteringBoundLogger) -> Ser
             sinks,
             channel=channel,
             tell=tell,
-            decode=_decoder(settings.log_records),
+            decode=decoder_of(settings.log_records),
             tap=None if recorder is None else recorder.take,
         ),
         sources=broker.sources,
@@ -185,29 +170,6 @@ def compose(settings: Settings, bound: socket, log: FilteringBoundLogger) -> Ser
     )
     poll_age = max(_POLL_AGE, 3 * settings.poll_interval)
     return Service(parts, bound, grace=settings.grace, poll_age=poll_age)
-
-
-def _engine(settings: Settings) -> Engine:
-    return Engine(
-        Limits(tasks=settings.max_tasks, kinds=settings.max_kinds),
-        settings.graces,
-        stuck=settings.stuck,
-        stuck_rules=settings.stuck_rules,
-        long_wait=settings.spans.wait or None,
-        beginnings=settings.log_records.lifecycle,
-    )
-
-
-def _decoder(records: RecordSettings) -> Callable[[Message], Decoded]:
-    """Arguments and results are decoded only where they are told."""
-    return decode_in_full if records.arguments or records.results else decode
-
-
-def _exemplars(settings: Settings, *, traced: bool) -> bool:
-    """Whether metrics name runs as examples: by default those that have a span to look at."""
-    if settings.otlp.exemplars == "trace_based":
-        return traced and settings.spans.process != "never"
-    return settings.otlp.exemplars == "always_on"
 
 
 def _recorder(settings: Settings, origin: str, tell: Tell) -> Recorder | None:
@@ -224,14 +186,6 @@ def _recorder(settings: Settings, origin: str, tell: Tell) -> Recorder | None:
         max_frames=capture.buffer_frames,
         max_bytes=capture.buffer_bytes,
     )
-
-
-def _metrics_resource(settings: Settings) -> Resource:
-    otlp = settings.otlp
-    attributes = {"service.name": "celery-stream", **otlp.resource_attributes}
-    if otlp.service_name is not None:
-        attributes["service.name"] = otlp.service_name
-    return Resource(attributes)
 
 
 def _all(listeners: Sequence[Tell]) -> Tell:

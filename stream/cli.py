@@ -18,11 +18,18 @@ F = TypeVar("F", bound=Callable[..., object])
 
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
+_EXPORT: Final = ("otlp.", "spans.", "log_records.")
+"""What the settings begin with that say what is sent, and where to."""
 
 
-def _settings_options(command: F) -> F:
-    """Give a command one option for each setting; texts, since `load` validates them."""
+def _settings_options(command: F, *sections: str) -> F:
+    """Give a command one option for each setting; texts, since `load` validates them.
+
+    With *sections*, only for those that begin so.
+    """
     for setting in reversed(SETTINGS):
+        if not setting.key.startswith(sections or ("",)):
+            continue
         flag = setting.flag
         yes_or_no = setting.shape is bool
         command = click.option(
@@ -101,6 +108,11 @@ def _filter_options(command: F) -> F:
     return command
 
 
+def _export_options(command: F) -> F:
+    """Give a command the options of what is sent, and where to."""
+    return _settings_options(command, *_EXPORT)
+
+
 def _speed(_context: click.Context, _option: click.Parameter, value: str) -> float | None:
     """Read a speed; None is as fast as can be."""
     if value == "max":
@@ -130,12 +142,29 @@ def _speed(_context: click.Context, _option: click.Parameter, value: str) -> flo
     metavar="TIMES",
     help="max, or how many times as fast as it was recorded.",
 )
+@click.option(
+    "--export",
+    "exported",
+    is_flag=True,
+    help="Send spans, log records and metrics of all tasks over OTLP, with their original times.",
+)
+@click.option("--config", metavar="FILE", help="Settings of --export as TOML.  [STREAM_CONFIG]")
+@_export_options
 # Any: click hands over what the options gave, texts and tuples of texts.
-def replay(files: tuple[str, ...], speed: float | None, **given: Any) -> int:  # noqa: ANN401
+def replay(
+    files: tuple[str, ...],
+    speed: float | None,
+    config: str | None,
+    *,
+    exported: bool,
+    **given: Any,  # noqa: ANN401
+) -> int:
     """Say what happened in captures: raw frames or events, as JSON lines, plain or compressed.
 
     The report goes to the terminal; --json, --tasks and the others write what it is made of.
     """
+    flags = {each.name: given[each.name] for each in SETTINGS if each.key.startswith(_EXPORT)}
+    settings = load(config, flags=flags) if exported else None
     outputs = {name: given[name] for name in ("report", "tasks", "attempts", "workers")}
     taken = [name for name in outputs.values() if name is not None]
     if len(set(taken)) < len(taken):
@@ -145,7 +174,7 @@ def replay(files: tuple[str, ...], speed: float | None, **given: Any) -> int:  #
 
     patterns = (given["names"], given["queues"], given["hosts"], given["uuids"])
     filters = Filters(given["begin"], given["end"], *patterns)
-    return replay(files, **outputs, filters=filters, speed=speed)
+    return replay(files, **outputs, filters=filters, speed=speed, settings=settings)
 
 
 @cli.command()

@@ -17,9 +17,10 @@ from .outcomes import UNNAMED
 from .report import Step, TracePath
 
 _SLOWEST: Final = 10
-_ROOTS: Final = 20_000
-"""Tasks that may become the roots of families, in each of two generations; 13 MB together."""
-_MEMBERS: Final = 20_000
+_ROOTS: Final = 10_000
+"""Tasks that may become the roots of families, in each of two generations: of 250 tasks a second
+each is kept for 40 to 80 seconds after it could be forgotten. 9 MB together."""
+_MEMBERS: Final = 10_000
 """Likewise, members of families."""
 _MEMBERS_OF_ONE: Final = 500
 _STEPS: Final = 100
