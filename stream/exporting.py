@@ -34,6 +34,8 @@ T = TypeVar("T")
 
 PATIENCE: Final = 60.0
 """Seconds in which a receiver has to take something: two of the longest pauses between tries."""
+_BATCH_AGE: Final = 0.1
+"""Seconds that an item waits for its batch: all come at once, or as slowly as is asked for."""
 _WAITING_BATCHES: Final = 4
 """Of each signal: one is sent, one encoded, and two keep both busy."""
 _WAITING_COLLECTIONS: Final = 4
@@ -59,8 +61,16 @@ class Exporting:
         self.settings = settings
         self._patience = patience
         self._waiting_items = _WAITING_BATCHES * otlp.batch_items
-        unlimited = replace(otlp, buffer_items=_NO_LIMIT, buffer_bytes=_NO_LIMIT, metrics=False)
-        self._telemetry = Telemetry(unlimited, self._tell)
+        self._telemetry = Telemetry(
+            replace(
+                otlp,
+                batch_age=_BATCH_AGE,
+                buffer_items=_NO_LIMIT,
+                buffer_bytes=_NO_LIMIT,
+                metrics=False,  # those are collected by the time of the capture
+            ),
+            self._tell,
+        )
         self._metrics = _Collections.of(settings, self._tell)
         if not self._telemetry.active and self._metrics is None:
             raise ConfigError("--export needs a receiver: set OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -123,7 +133,7 @@ class Exporting:
                 await self._until_at_most(0)
             except RefusedError as exc:
                 problem = exc  # raised below: out of the group it would come as a group
-            await self._end()
+            await self._end(_ENDING if problem is None else 0.0)
         if problem is not None:
             raise problem
 
@@ -151,10 +161,10 @@ class Exporting:
         reason = self.problems.get(signal, "no answer")
         return f"the receiver of {signal} has taken nothing for {self._patience:g} s: {reason}"
 
-    async def _end(self) -> None:
-        await self._telemetry.flush(_ENDING)
+    async def _end(self, seconds: float) -> None:
+        await self._telemetry.flush(seconds)
         if self._metrics is not None:
-            await self._metrics.delivery.flush(_ENDING)
+            await self._metrics.delivery.flush(seconds)
 
     @property
     def is_complete(self) -> bool:

@@ -165,6 +165,8 @@ class Reading:
             began_at=self._first_at,
             ended_at=None if self._first_at is None else self._source.last_at,
             damaged_lines=self._source.damaged_lines,
+            unrecorded=self._source.unrecorded,
+            headers=self._source.headers,
         )
 
 
