@@ -18,6 +18,12 @@ F = TypeVar("F", bound=Callable[..., object])
 
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
+_ANALYSE: Final = """\b
+Go on with what is written:
+  duckdb -c "select name, quantile_cont(run_time, 0.95) from 'tasks.parquet' group by 1"
+  python -c "import pandas as p; print(p.read_csv('attempts.csv').groupby('state').size())"
+  jq -r 'select(.state == \"LOST\") | .uuid' tasks.jsonl
+"""
 _EXPORT: Final = ("otlp.", "spans.", "log_records.")
 """What the settings begin with that say what is sent, and where to."""
 
@@ -126,8 +132,31 @@ def _speed(_context: click.Context, _option: click.Parameter, value: str) -> flo
     return speed
 
 
-@cli.command()
+def _tell_schema(context: click.Context, _option: click.Parameter, value: str | None) -> None:
+    """Print a JSON Schema instead of doing anything."""
+    if value is None:
+        return
+    from .analysis.schema import encode_schema  # noqa: PLC0415 - brings the engine
+
+    click.echo(encode_schema(value), nl=False)
+    context.exit()
+
+
+def _schema_option(*outputs: str) -> Callable[[F], F]:
+    """Give a command the option that prints the schema of what it writes."""
+    return click.option(
+        "--schema",
+        type=click.Choice(outputs),
+        callback=_tell_schema,
+        expose_value=False,
+        is_eager=True,
+        help="Print the JSON Schema of that output, and do nothing else.",
+    )
+
+
+@cli.command(epilog=_ANALYSE)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@_schema_option("report", "tasks", "attempts", "workers")
 @click.option("--json", "report", metavar="OUT", help="Write the report as JSON (- is stdout).")
 @click.option(
     "--tasks", metavar="OUT", help="Write a record per task: .csv, .parquet, else JSON lines."
@@ -190,6 +219,7 @@ def trace(uuid: str, files: tuple[str, ...]) -> int:
 @cli.command()
 @click.argument("before", metavar="BEFORE")
 @click.argument("after", metavar="AFTER")
+@_schema_option("diff")
 @click.option("--json", "output", metavar="OUT", help="Write it as JSON (- is stdout).")
 def diff(before: str, after: str, output: str | None) -> int:
     """Compare two captures, or two reports that `replay --json` wrote."""
