@@ -11,7 +11,6 @@ from typing import Final
 from ..core.effects import (
     Advised,
     AttemptEnded,
-    Effect,
     GapMarked,
     Odd,
     QueueStalled,
@@ -24,6 +23,7 @@ from ..core.effects import (
 from ..core.record import WorkerRecord
 from ..core.states import State
 from ..core.view import View
+from ..sinks.base import Selective
 from ..sinks.identity import origin
 from ..wire.capture_lines import Header
 from .bounded import Looks, Pace, Top
@@ -42,7 +42,7 @@ _FAILED: Final = frozenset({State.FAILURE, State.RETRY})
 _SUCCESS: Final = State.SUCCESS
 
 
-class Gathering:
+class Gathering(Selective):
     """Gathers a report.
 
     Args:
@@ -63,29 +63,22 @@ class Gathering:
         self._attempts = 0
         self._closed = False
         self._looks = Looks()
-        # By exact type: an effect costs one look-up, and most are of no interest.
-        self._handlers: dict[type, Callable[..., None]] = {
-            AttemptEnded: self._on_attempt,
-            TaskForgotten: self._on_forgotten,
-            StuckBegan: self._on_stuck,
-            StuckEnded: self._on_stuck,
-            WorkerChanged: self._on_worker,
-            WorkerForgotten: self._on_worker_forgotten,
-            QueueStalled: self._on_stall,
-            GapMarked: self._on_gap,
-            Odd: self._on_odd,
-            Advised: self._on_advice,
-        }
+        super().__init__(
+            {
+                AttemptEnded: self._on_attempt,
+                TaskForgotten: self._on_forgotten,
+                StuckBegan: self._on_stuck,
+                StuckEnded: self._on_stuck,
+                WorkerChanged: self._on_worker,
+                WorkerForgotten: self._on_worker_forgotten,
+                QueueStalled: self._on_stall,
+                GapMarked: self._on_gap,
+                Odd: self._on_odd,
+                Advised: self._on_advice,
+            }
+        )
 
     # -- what is told --------------------------------------------------------------------------
-
-    def accept(self, effects: Sequence[Effect]) -> None:
-        """Take in what happened."""
-        handler_of = self._handlers.get
-        for effect in effects:
-            handler = handler_of(type(effect))
-            if handler is not None:
-                handler(effect)
 
     def pass_time(self, now: float, view: Callable[[float], View]) -> None:
         """Time passed. Looks at the tables where that is due."""

@@ -107,7 +107,14 @@ def test_a_long_chain_is_shown_to_its_end():
 def test_the_one_that_is_asked_for_is_marked_among_others():
     lines = told("child", family()).splitlines()
     (marked,) = [line for line in lines if "◀" in line]
-    assert marked.split("── ")[1].split() == "app.second SUCCESS after 900ms ◀ child".split()
+    assert marked.split("── ")[1].split() == [
+        "app.second",
+        "SUCCESS",
+        "after",
+        "900ms",
+        "◀",
+        "child",
+    ]
 
 
 def test_a_wait_is_said_to_be_from_the_eta_where_there_is_one():
