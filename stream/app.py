@@ -17,6 +17,7 @@ from . import __version__
 from .brokers import broker_of
 from .channel import Channel, Overflow
 from .config import RecordSettings, Settings
+from .core.early import PATIENCE
 from .core.engine import Engine, Limits
 from .errors import StreamError
 from .events import Message
@@ -195,6 +196,7 @@ def _engine(settings: Settings) -> Engine:
         stuck_rules=settings.stuck_rules,
         long_wait=settings.spans.wait or None,
         beginnings=settings.log_records.lifecycle,
+        patience=PATIENCE,
     )
 
 

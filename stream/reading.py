@@ -18,6 +18,7 @@ from .analysis.report import Report
 from .analysis.scope import Filters, Scope
 from .analysis.tally import Tally
 from .channel import Channel, Overflow
+from .core.early import PATIENCE
 from .core.effects import Effect
 from .core.engine import Engine
 from .core.view import View
@@ -154,7 +155,7 @@ class Watched(Engine):
     """
 
     def __init__(self, pass_time: PassTime) -> None:
-        super().__init__(records=True)
+        super().__init__(records=True, patience=PATIENCE)
         self._pass_time = pass_time
 
     def tick(self, now: float) -> list[Effect]:

@@ -32,8 +32,10 @@ from ..events import (
     WorkerOffline,
     WorkerOnline,
 )
+from .early import Early
 from .effects import Effect, GapMarked, TaskForgotten
 from .kinds import Kind, Kinds
+from .lanes import Lane
 from .lifecycle import Lifecycle
 from .limits import History, PhaseLimits
 from .progress import Progress
@@ -77,6 +79,8 @@ class Engine:
         records: tell the whole record of each task and worker when it is forgotten.
         long_wait: seconds of waiting from which `WaitedLong` is told; None: never.
         beginnings: tell `AttemptBegan` of each attempt.
+        patience: seconds that what a worker tells of a task waits for the producer's word, which
+            tells its queue; 0: not at all. As long as `PATIENCE` wherever real traffic is read.
         straight: take what is as usual the short way, which changes no effect; the tests compare.
     """
 
@@ -90,6 +94,7 @@ class Engine:
         records: bool = False,
         long_wait: float | None = None,
         beginnings: bool = False,
+        patience: float = 0.0,
         straight: bool = True,
     ) -> None:
         limits = limits or Limits()
@@ -114,11 +119,13 @@ class Engine:
         self._progress = Progress(
             self._tasks, self._kinds, traces=self._traces, emit=emit, ran=self._limits.learn
         )
+        self._early = Early(patience, apply=self._apply, kept=self._tasks.reserve)
         self._lifecycle = Lifecycle(
             self._tasks,
             self._kinds,
             self._progress,
             traces=self._traces,
+            early=self._early,
             emit=emit,
             consumed=self._queues.consume,
             heard_queue=self._queues.hear_of,
@@ -160,6 +167,7 @@ class Engine:
                 self._kinds,
                 queues=self._queues,
                 traces=self._traces,
+                early=self._early,
                 general=self._lifecycle,
                 emit=emit,
                 ran=self._limits.learn,
@@ -235,7 +243,6 @@ class Engine:
         now = self._now
         for task in self._tasks.due(now):
             self._progress.come_due(task, now)
-        self._lifecycle.tell_unrouted(now)
         self._workers.look(now)
         self._workers.give_up_silent(now)
         self._stuck.look(now)
@@ -253,7 +260,13 @@ class Engine:
     def _begin(self, now: float) -> list[Effect]:
         self._effects.clear()
         self._now = max(self._now, now)  # a clock that is set back must not turn time back
+        if self._early.due_at <= self._now:
+            self._early.pass_time(self._now)
         return self._effects
+
+    def _apply(self, event: Event, lane: Lane, now: float) -> None:
+        """Take in an event that was kept."""
+        self._handlers[type(event)](event, lane, now)
 
     def _sent_at(self, uuid: str) -> float | None:
         task = self._tasks.by_uuid.get(uuid)
@@ -268,8 +281,7 @@ class Engine:
             numbers.kind(kind)
         lanes_known, newest = self._workers.state(numbers)
         tables = self._tasks.state(numbers)
-        unrouted = [numbers.task(task) for task in self._lifecycle.unrouted.values()]
-        before = [numbers.task(task) for task in self._lifecycle.unrouted_before.values()]
+        early = self._early.rows(numbers.lane)
         rows = [numbers.row(task) for task in numbers.tasks]
         return seal(
             EngineState(
@@ -286,8 +298,8 @@ class Engine:
                 tasks=rows,
                 tables=tables,
                 returned=self._progress.returned,
-                unrouted=unrouted,
-                unrouted_before=before,
+                early=early,
+                untold=sorted(self._early.untold),
                 never_sent=self._lifecycle.never_sent,
                 anything_sent=self._lifecycle.anything_sent,
                 histories=[
@@ -326,10 +338,7 @@ class Engine:
         self._traces.restore(self._tasks.by_uuid, state.peeked, state.roots)
         self._progress.returned = state.returned
         lifecycle = self._lifecycle
-        lifecycle.unrouted = {tasks[each].uuid: tasks[each] for each in state.unrouted}
-        lifecycle.unrouted_before = {
-            tasks[each].uuid: tasks[each] for each in state.unrouted_before
-        }
+        self._early.restore(state.early, state.untold, lanes)
         lifecycle.never_sent, lifecycle.anything_sent = state.never_sent, state.anything_sent
         for number, counts, total in state.histories:
             self._limits.histories[kinds[number]] = History(counts, total)

@@ -13,6 +13,7 @@ from typing import Final
 
 from ..events import TaskReceived, TaskSent, TaskStarted, TaskSucceeded
 from .beginnings import attempt_began, waited_long
+from .early import Early
 from .effects import Arguments, AttemptEnded, Effect, Received, Sent, Started, TaskFinished
 from .kinds import Kind, Kinds
 from .lanes import Lane
@@ -39,6 +40,7 @@ class Straight:
         kinds: the interned (name, queue) pairs.
         queues: told of the queues that events name.
         traces: which trace each task belongs to.
+        early: keeps what workers tell of a task before its producer does.
         general: takes every event that is not as usual.
         emit: takes each effect.
         ran: told how long each run took that succeeded.
@@ -53,6 +55,7 @@ class Straight:
         *,
         queues: QueueTable,
         traces: Traces,
+        early: Early,
         general: Lifecycle,
         emit: Callable[[Effect], None],
         ran: Callable[[Kind, float], None],
@@ -63,6 +66,7 @@ class Straight:
         self._kinds = kinds
         self._queues = queues
         self._traces = traces
+        self._early = early
         self._general = general
         self._emit = emit
         self._ran = ran
@@ -108,6 +112,9 @@ class Straight:
                 trace,
             )
         )
+        early = self._early
+        if early.waiting or early.untold:
+            early.told(uuid, event.name, now)
 
     def received(self, event: TaskReceived, lane: Lane, now: float) -> None:
         """A worker took the message of a task that was sent, and knows nothing new of it."""
@@ -158,8 +165,10 @@ class Straight:
     def _received_first(self, event: TaskReceived, lane: Lane, now: float) -> None:
         """A worker took a message that no producer told of: few are set up to tell."""
         tasks, uuid = self._tasks, event.uuid
+        if self._early.keep(event, lane, now):
+            return
         if self._traces.peeked or tasks.in_flight >= tasks.in_flight_limit:
-            self._general.received(event, lane, now)
+            self._general.received_unsent(event, lane, now)
             return
         kind = self._kinds.get(event.name, None)
         delivery = Delivery(event.retries or 0, 0, _RECEIVED, lane=lane)
@@ -172,7 +181,8 @@ class Straight:
         task.state, task.since = _RECEIVED, now
         lane.holds_work = True
         tasks.enter(task, RECEIVED)
-        self._general.unrouted[uuid] = task
+        self._emit(Received(kind, False))
+        self._general.note_unsent(now)
 
     def started(self, event: TaskStarted, lane: Lane, now: float) -> None:
         """A pool process of the worker that took the message began to run it."""
