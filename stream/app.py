@@ -3,18 +3,20 @@
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from socket import socket
 from uuid import uuid4
 
 import anyio
+from msgspec import Struct
 from opentelemetry.sdk.metrics.export import MetricsData
 from opentelemetry.sdk.resources import Resource
 from structlog.typing import FilteringBoundLogger
 
 from . import __version__
-from .brokers import broker_of
+from .brokers import Broker, Named, broker_of, named
 from .channel import Channel, Overflow
 from .config import RecordSettings, Settings
 from .core.early import PATIENCE
@@ -26,8 +28,9 @@ from .log import OccurrenceLog, logger
 from .occurrences import Occurrence, Tell
 from .pipeline import Pipeline
 from .server.http import listen
-from .service import Left, Parts, Service
+from .service import Left, Parts, Service, Watch
 from .sinks.aggregate import Aggregate, Family
+from .sinks.by_broker import merged
 from .sinks.capture_set import CaptureSet, Rotation
 from .sinks.gauges import gauges
 from .sinks.logs import LogSink, log_bytes
@@ -35,9 +38,17 @@ from .sinks.metrics import MetricsSink
 from .sinks.otel_metrics import metrics_data
 from .sinks.recorder import Recorder
 from .sinks.redaction import Redaction
-from .sinks.spans import SpanSink, draft_bytes
+from .sinks.sampling import Sampler
+from .sinks.spans import SpanSink, draft_bytes, together
 from .sinks.stdout import JsonLines
-from .sinks.telemetry import SelfTelemetry, circuits, ledgers, sampling, spools
+from .sinks.telemetry import (
+    IntakeTelemetry,
+    SelfTelemetry,
+    circuits,
+    ledgers,
+    sampling,
+    spools,
+)
 from .wire.arguments import Arguments, Editor
 from .wire.capture_lines import FORMAT, Header
 from .wire.codec import Decoded, decode, decode_in_full
@@ -48,7 +59,7 @@ _POLL_AGE = 30.0
 
 
 def run(settings: Settings) -> int:
-    """Watch a broker until SIGINT or SIGTERM; return the exit code.
+    """Watch the brokers until SIGINT or SIGTERM; return the exit code.
 
     Raises:
         StreamError: the broker refuses us, the port is taken, or the like.
@@ -107,6 +118,26 @@ async def serve(
     return await service.run(stop, ready)
 
 
+class _Watched(Struct, frozen=True):
+    """One broker, and what is counted of it."""
+
+    broker: Named
+    reader: Broker
+    engine: Engine
+    aggregate: Aggregate
+    tell: Tell
+
+
+class _Shared(Struct, frozen=True):
+    """What all brokers have in common."""
+
+    settings: Settings
+    telemetry: Telemetry
+    lines: JsonLines
+    recorder: Recorder | None
+    sampler: Sampler
+
+
 def compose(settings: Settings, bound: socket, log: FilteringBoundLogger) -> Service:
     """Put the parts together; opens nothing.
 
@@ -121,43 +152,25 @@ def compose(settings: Settings, bound: socket, log: FilteringBoundLogger) -> Ser
         settings.otlp, tell, spool=settings.spool, span_bytes=draft_bytes, log_bytes=log_bytes
     )
     lines = JsonLines(sys.stdout, tell=tell)
-    engine = _engine(settings)
-    channel = Channel(settings.channel_frames, Overflow.SHED, tell=tell)
-    broker = broker_of(settings, known=lambda: engine.queue_names, tell=tell)
-    spans = SpanSink(
-        telemetry.spans,
-        telemetry.resources,
-        system=broker.system,
-        settings=settings.spans,
-        redaction=Redaction(settings.log_records.redact),
-    )
-    sinks = (
-        MetricsSink(
-            aggregate,
-            system=broker.system,
-            slow=settings.spans.slow,
-            exemplars=_exemplars(settings, traced=telemetry.spans is not None),
-        ),
-        spans,
-        LogSink(
-            telemetry.logs,
-            telemetry.resources,
-            lines=lines if settings.records else None,
-            settings=settings.log_records,
-        ),
-    )
-
-    recorder = _recorder(settings, broker.url, tell)
+    brokers = named(settings)
+    watched = {each.name: _watched(each, settings, aggregate, log) for each in brokers}
+    recorder = _recorder(settings, watched, tell)
+    shared = _Shared(settings, telemetry, lines, recorder, Sampler(settings.spans))
+    spans = {name: _spans(each, shared) for name, each in watched.items()}
+    labelled = any(each.labelled for each in brokers)
 
     def families() -> Sequence[Family]:
-        return (
-            *aggregate.collect(),
-            *gauges(engine.view(time.time())),
+        found = {name: _families(each) for name, each in watched.items()}
+        common = (
+            *(aggregate.collect() if labelled else chain.from_iterable(found.values())),
             *ledgers(telemetry.statistics(), started_at=started_at),
             *spools(telemetry.spools(), started_at=started_at),
             *circuits(telemetry.health()),
-            *sampling(spans.statistics(), started_at=started_at),
+            *sampling(
+                together([sink.statistics() for sink in spans.values()]), started_at=started_at
+            ),
         )
+        return merged(common, found if labelled else {})
 
     resource = _metrics_resource(settings)
 
@@ -165,17 +178,8 @@ def compose(settings: Settings, bound: socket, log: FilteringBoundLogger) -> Ser
         return metrics_data(families(), resource, time.time())
 
     parts = Parts(
-        engine=engine,
-        channel=channel,
-        pipeline=Pipeline(
-            engine,
-            sinks,
-            channel=channel,
-            tell=tell,
-            decode=_decoder(settings.log_records),
-            tap=None if recorder is None else recorder.take,
-        ),
-        sources=broker.sources,
+        watches={name: _watch(each, spans[name], shared) for name, each in watched.items()},
+        named=labelled,
         telemetry=telemetry,
         lines=lines,
         recorder=recorder,
@@ -184,8 +188,80 @@ def compose(settings: Settings, bound: socket, log: FilteringBoundLogger) -> Ser
         tell=tell,
         log=log,
     )
-    poll_age = max(_POLL_AGE, 3 * settings.poll_interval)
-    return Service(parts, bound, grace=settings.grace, poll_age=poll_age)
+    return Service(parts, bound, grace=settings.grace)
+
+
+def _watched(
+    broker: Named, settings: Settings, aggregate: Aggregate, log: FilteringBoundLogger
+) -> _Watched:
+    """Make what knows a broker; its counts go into *aggregate* where they need no name."""
+    if broker.labelled:
+        started_at, exponential = aggregate.started_at, aggregate.exponential
+        aggregate = Aggregate(started_at=started_at, exponential=exponential)
+        log = log.bind(broker=broker.name)
+    tell = _all((IntakeTelemetry(aggregate), OccurrenceLog(log)))
+    engine = _engine(settings)
+    reader = broker_of(broker, known=lambda: engine.queue_names, tell=tell)
+    return _Watched(broker, reader, engine, aggregate, tell)
+
+
+def _families(watched: _Watched) -> tuple[Family, ...]:
+    """Collect what is counted of a broker, and what its tables hold."""
+    return (*watched.aggregate.collect(), *gauges(watched.engine.view(time.time())))
+
+
+def _spans(watched: _Watched, shared: _Shared) -> SpanSink:
+    settings, telemetry = shared.settings, shared.telemetry
+    return SpanSink(
+        telemetry.spans,
+        telemetry.resources,
+        system=watched.reader.system,
+        settings=settings.spans,
+        redaction=Redaction(settings.log_records.redact),
+        sampler=shared.sampler,
+        broker=_label(watched.broker),
+    )
+
+
+def _watch(watched: _Watched, spans: SpanSink, shared: _Shared) -> Watch:
+    """Put together what makes effects of a broker's frames and tells them."""
+    settings, telemetry, recorder = shared.settings, shared.telemetry, shared.recorder
+    channel = Channel(settings.channel_frames, Overflow.SHED, tell=watched.tell)
+    sinks = (
+        MetricsSink(
+            watched.aggregate,
+            system=watched.reader.system,
+            slow=settings.spans.slow,
+            exemplars=_exemplars(settings, traced=telemetry.spans is not None),
+        ),
+        spans,
+        LogSink(
+            telemetry.logs,
+            telemetry.resources,
+            lines=shared.lines if settings.records else None,
+            settings=settings.log_records,
+            broker=_label(watched.broker),
+        ),
+    )
+    return Watch(
+        engine=watched.engine,
+        channel=channel,
+        pipeline=Pipeline(
+            watched.engine,
+            sinks,
+            channel=channel,
+            tell=watched.tell,
+            decode=_decoder(settings.log_records),
+            tap=None if recorder is None else recorder.take,
+        ),
+        sources=watched.reader.sources,
+        poll_age=max(_POLL_AGE, 3 * watched.broker.settings.poll_interval),
+        tell=watched.tell,
+    )
+
+
+def _label(broker: Named) -> str | None:
+    return broker.name if broker.labelled else None
 
 
 def _engine(settings: Settings) -> Engine:
@@ -212,12 +288,19 @@ def _exemplars(settings: Settings, *, traced: bool) -> bool:
     return settings.otlp.exemplars == "always_on"
 
 
-def _recorder(settings: Settings, origin: str, tell: Tell) -> Recorder | None:
+def _recorder(settings: Settings, watched: Mapping[str, _Watched], tell: Tell) -> Recorder | None:
     capture = settings.capture
     if capture.dir is None:
         return None
     mode = Arguments(capture.arguments)
-    header = Header(FORMAT, __version__, (origin,), uuid4().hex, arguments=mode)
+    header = Header(
+        FORMAT,
+        __version__,
+        tuple(each.reader.url for each in watched.values()),
+        uuid4().hex,
+        brokers=tuple(watched) if len(watched) > 1 else (),
+        arguments=mode,
+    )
     rotation = Rotation(capture.max_bytes, capture.max_age, capture.keep)
     return Recorder(
         CaptureSet(Path(capture.dir), header, rotation),

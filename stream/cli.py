@@ -31,6 +31,7 @@ def _settings_options(command: F) -> F:
             default=None,
             help=f"{setting.meaning}.  [{setting.variable}]",
             metavar=None if yes_or_no else "VALUE",
+            multiple=setting.repeated,
         )(command)
     return command
 

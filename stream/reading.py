@@ -5,10 +5,12 @@ arrival times in the files, and that nothing is shed.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import chain, groupby
 from typing import Final
 
-import anyio
+import anyio.lowlevel
 import click
+from msgspec import structs
 
 from .analysis.gather import Gathering
 from .analysis.pacing import Pacing
@@ -21,6 +23,7 @@ from .channel import Channel, Overflow
 from .core.early import PATIENCE
 from .core.effects import Effect
 from .core.engine import Engine
+from .core.record import WorkerRecord
 from .core.view import View
 from .errors import RefusedError
 from .events import Frame, Message, Tick
@@ -37,7 +40,7 @@ _STEP_GROWTH: Final = 0.05
 _STEPS: Final = 1_000
 """An ETA may be far ahead; after as many steps so is the end of the universe."""
 
-PassTime = Callable[[float, Callable[[float], View]], None]
+PassTime = Callable[[float], None]
 
 
 class Reading:
@@ -64,12 +67,12 @@ class Reading:
         self._tally = Tally()
         self._first_at: float | None = None
         self._pacing = Pacing(None)
-        self._engine = Watched(self._gathering.pass_time)
+        self._sinks = (self._gathering, *sinks)
+        self._engines: dict[str, Watched] = {}
+        self._pipelines: dict[str, Pipeline] = {}
         self._channel = Channel(_CHANNEL_FRAMES, Overflow.WAIT, tell=self._tally)
         self._source = Capture(files, tell=self._tally)
-        self._pipeline = Pipeline(
-            self._engine, [self._gathering, *sinks], channel=self._channel, tell=self._tally
-        )
+        self._begin("")
         self._progress = Progress(files)
 
     def read(self, *, speed: float | None = None, quiet: bool = False) -> None:
@@ -92,7 +95,7 @@ class Reading:
     async def _read(self) -> None:
         problem: RefusedError | None = None
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._pipeline.run, name="pipeline")
+            tasks.start_soon(self._process, name="pipeline")
             try:
                 await self._source.run(self._put)
             except RefusedError as exc:
@@ -100,6 +103,57 @@ class Reading:
             self._channel.close()
         if problem is not None:
             raise problem
+
+    async def _process(self) -> None:
+        while batch := await self._channel.get():
+            if not self._source.brokers:  # nearly always
+                self._pipelines[""].process(batch)
+            else:
+                for source, frames in groupby(batch, self._source_of):
+                    self._feed(source, list(frames))
+            await anyio.lowlevel.checkpoint()
+
+    # -- engines: one, but for brokers that were recorded together, each of which has its own ----
+
+    def _source_of(self, frame: Frame) -> str:
+        return frame.source if frame.source in self._source.brokers else ""
+
+    def _feed(self, source: str, frames: list[Frame]) -> None:
+        if source not in self._pipelines:
+            self._begin(source)
+        self._pipelines[source].process(frames)
+
+    def _begin(self, source: str) -> None:
+        engine = self._engines[source] = Watched(self._pass_time)
+        self._pipelines[source] = Pipeline(
+            engine, self._sinks, channel=self._channel, tell=self._tally
+        )
+
+    def _pass_time(self, now: float) -> None:
+        self._gathering.pass_time(now, self._view)
+
+    def _view(self, now: float) -> View:
+        """Read the tables of all engines as if they were one's."""
+        views = [engine.view(now) for engine in self._engines.values()]
+        if len(views) == 1:
+            return views[0]
+        return structs.replace(
+            views[0],
+            tasks=tuple(chain.from_iterable(view.tasks for view in views)),
+            workers=tuple(chain.from_iterable(view.workers for view in views)),
+            queues=tuple(chain.from_iterable(view.queues for view in views)),
+            brokers=tuple(chain.from_iterable(view.brokers for view in views)),
+            tasks_in_flight=sum(view.tasks_in_flight for view in views),
+            tasks_remembered=sum(view.tasks_remembered for view in views),
+        )
+
+    def _worker_records(self) -> list[WorkerRecord]:
+        each = (engine.worker_records() for engine in self._engines.values())
+        return list(chain.from_iterable(each))
+
+    def _tick(self, at: float) -> None:
+        for pipeline in self._pipelines.values():
+            pipeline.process([Tick(at)])
 
     async def _put(self, frames: list[Frame]) -> None:
         if self._first_at is None:
@@ -116,17 +170,17 @@ class Reading:
         end = self._source.last_at
         since = _LAST_HEARTBEATS
         self._gathering.close(end)
-        self._pipeline.process([Tick(end + since)])
-        self._records.note_states(self._engine.worker_records())
+        self._tick(end + since)
+        self._records.note_states(self._worker_records())
         for _ in range(_STEPS):
             since += max(1.0, since * _STEP_GROWTH)
-            self._pipeline.process([Tick(end + since)])
-            if since > self._engine.graces.longest and self._all_left(end + since):
+            self._tick(end + since)
+            if since > self._engines[""].graces.longest and self._all_left(end + since):
                 break
-        self._records.take_workers(self._engine.worker_records())
+        self._records.take_workers(self._worker_records())
 
     def _all_left(self, now: float) -> bool:
-        view = self._engine.view(now)
+        view = self._view(now)
         return view.tasks_in_flight == view.tasks_remembered == 0
 
     def _tell_damages(self) -> None:
@@ -151,7 +205,7 @@ class Watched(Engine):
     """An engine whose tables somebody looks at as time passes.
 
     Args:
-        pass_time: told of each tick, and how to read the tables.
+        pass_time: told of each tick.
     """
 
     def __init__(self, pass_time: PassTime) -> None:
@@ -161,5 +215,5 @@ class Watched(Engine):
     def tick(self, now: float) -> list[Effect]:
         """Let time pass."""
         effects = super().tick(now)
-        self._pass_time(now, self.view)
+        self._pass_time(now)
         return effects

@@ -22,6 +22,7 @@ def worker_record(change: WorkerChanged, observed: Observed) -> Log | None:
         ("worker", change.hostname),
         ("pid", change.pid),
         ("state", change.state.value),
+        ("broker", observed.broker),
         ("log.record.uid", record_uid(kind.name, change.hostname, change.pid, change.at)),
     ]
     return _record(kind, change.hostname, fields, observed, at=change.at, hostname=change.hostname)
@@ -33,6 +34,7 @@ def stalled_record(stalled: QueueStalled, observed: Observed) -> Log:
         ("queue", stalled.queue),
         ("depth", stalled.depth),
         ("since", stalled.since),
+        ("broker", observed.broker),
         ("log.record.uid", _queue_uid(table.STALLED, stalled)),
     ]
     return _record(table.STALLED, stalled.queue, fields, observed, at=stalled.at)
@@ -43,6 +45,7 @@ def moved_record(moved: QueueMoved, observed: Observed) -> Log:
     fields: Fields = [
         ("queue", moved.queue),
         ("lasted", moved.lasted),
+        ("broker", observed.broker),
         ("log.record.uid", _queue_uid(table.MOVED, moved)),
     ]
     return _record(table.MOVED, moved.queue, fields, observed, at=moved.at)
@@ -54,6 +57,7 @@ def advice_record(advised: Advised, observed: Observed) -> Log:
     fields: Fields = [
         ("worker", subject),
         ("reason", advised.advice.value),
+        ("broker", observed.broker),
         ("log.record.uid", record_uid(kind.name, subject or "", advised.at)),
     ]
     return _record(kind, subject or "", fields, observed, at=advised.at)

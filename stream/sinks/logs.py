@@ -58,6 +58,7 @@ class LogSink:
         resources: the resource of each worker.
         lines: where they are written; None writes none.
         settings: what they tell.
+        broker: the name that they tell; None: none.
     """
 
     def __init__(
@@ -67,10 +68,11 @@ class LogSink:
         *,
         lines: JsonLines | None = None,
         settings: RecordSettings = RecordSettings(),  # noqa: B008 - frozen
+        broker: str | None = None,
     ) -> None:
         self._buffer = buffer
         self._lines = lines
-        self._observed = observed(resources, settings)
+        self._observed = observed(resources, settings, broker)
 
     def accept(self, effects: Sequence[Effect]) -> None:
         """Make the records of what is worth one."""

@@ -40,6 +40,7 @@ FIELDS: Final[dict[str, str]] = {
     "error_type": "the exception's class",
     "queue": "the queue's name",
     "worker": "the worker's node name",
+    "broker": "the broker's name, where one was given or there are several",
     "pid": "process id of the worker",
     "inferred": "`true`: no event told this end",
     "redelivered": "`true`: the same attempt had been received before",
@@ -58,7 +59,7 @@ FIELDS: Final[dict[str, str]] = {
 }
 """Every attribute and what it means."""
 
-_UID: Final = ("log.record.uid",)
+_UID: Final = ("broker", "log.record.uid")
 _TASK: Final = ("task_id", "task_name", "retry_count", "queue", "worker", *_UID)
 _ARGUMENTS: Final = ("args", "kwargs")
 _RUN: Final = (*_TASK, "state", "duration_ms", "redelivered", *_ARGUMENTS)

@@ -120,16 +120,16 @@ def advised(advice=Advice.EVENTS_DISABLED, subject="w1@box"):
     return Advised(advice, subject, T0)
 
 
-def records(*effects, settings=EVERYTHING):
+def records(*effects, settings=EVERYTHING, broker=None):
     """The records that are made of these effects."""
     buffer = Buffer(Signal.LOGS, limit=100, tell=lambda _: None)
-    LogSink(buffer, RESOURCES, settings=settings).accept(effects)
+    LogSink(buffer, RESOURCES, settings=settings, broker=broker).accept(effects)
     return buffer.take(100)
 
 
-def record(effect, settings=EVERYTHING):
+def record(effect, settings=EVERYTHING, broker=None):
     """The one record that is made of this effect."""
-    (made,) = records(effect, settings=settings)
+    (made,) = records(effect, settings=settings, broker=broker)
     return made
 
 

@@ -56,7 +56,7 @@ def test_every_row_is_made_in_this_order():
 
 @each_row
 def test_a_record_tells_what_its_row_says(effect, kind):
-    told = [name for name, _ in record(effect).attributes]
+    told = [name for name, _ in record(effect, broker="shop").attributes]
     assert len(told) == len(set(told))
     assert set(told) == set(kind.fields)
 
