@@ -272,6 +272,8 @@ def _engine(settings: Settings) -> Engine:
         stuck_rules=settings.stuck_rules,
         long_wait=settings.spans.wait or None,
         beginnings=settings.log_records.lifecycle,
+        beat=settings.beat,
+        beat_rules=settings.beat_rules,
         patience=PATIENCE,
     )
 

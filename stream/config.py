@@ -119,6 +119,34 @@ class StuckRule(Struct, frozen=True):
     retrying: OptionalLimit = None
 
 
+class BeatRule(Struct, frozen=True):
+    """How often the tasks are sent whose name and queue match patterns (``fnmatch``).
+
+    The first rule that matches decides.
+    """
+
+    task: Annotated[str, Meta(description="Pattern of task names, like `reports.nightly`")] = "*"
+    queue: Annotated[
+        str | None, Meta(description="Pattern of queue names; unset: any, and those not known")
+    ] = None
+    every: SecondsOrOff = 0.0
+    """Seconds between two sendings; 0: not to be judged."""
+    slack: OptionalLimit = None
+    """Seconds that one may be late; None: a tenth of the interval, 2 s to a minute."""
+
+
+class BeatSettings(Struct, frozen=True):
+    """What is expected of Celery Beat."""
+
+    learn: Annotated[
+        bool,
+        Meta(
+            description="Also expect tasks that were sent five times at one interval, not only "
+            "those that `[[beat_rules]]` declare"
+        ),
+    ] = True
+
+
 class Graces(Struct, frozen=True):
     """How long to wait before a worker or a task is given up. All but the first are rarely set."""
 
@@ -534,6 +562,8 @@ class Settings(BrokerOptions, frozen=True):
     ] = 20_000
     stuck: StuckLimits = StuckLimits()
     stuck_rules: tuple[StuckRule, ...] = ()
+    beat: BeatSettings = BeatSettings()
+    beat_rules: tuple[BeatRule, ...] = ()
     graces: Graces = Graces()
     spans: SpanSettings = SpanSettings()
     log_records: RecordSettings = RecordSettings()

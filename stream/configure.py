@@ -19,6 +19,7 @@ from msgspec import Struct
 
 from .config import (
     BROKER_NAME,
+    BeatRule,
     BrokerSettings,
     OtlpSettings,
     Settings,
@@ -52,7 +53,7 @@ def _sections(settings: Iterable[Setting]) -> frozenset[str]:
     )
 
 
-_SECTIONS: Final = _sections(SETTINGS) | {RULES}
+_SECTIONS: Final = _sections(SETTINGS) | RULES.keys()
 _OF_BROKER: Final = {setting.key: setting for setting in settings_of(BrokerSettings)}
 _IN_BROKER: Final = _sections(_OF_BROKER.values())
 _NOWHERE: Final[Mapping[str, object]] = {"url": "", "name": None}
@@ -85,7 +86,7 @@ def load(
     variables = {name: text for name, text in (os.environ if env is None else env).items() if text}
     path = file or variables.get(_CONFIG_FILE)
     tree = {} if path is None else _read_file(path)
-    rules = _rules(tree.pop(RULES, []), str(path))
+    rules = {name: _rules(name, tree.pop(name, []), str(path)) for name in RULES}
     several = tree.get("broker")
     several = several if isinstance(several, list) else []
     if several:
@@ -98,7 +99,7 @@ def load(
     values = {setting.key: _value(setting, found.get(setting.key)) for setting in SETTINGS}
     tables = _tables_of_brokers(several, str(path), values)
     brokers = _brokers(tables, found.get("broker"), values)
-    settings = _build(Settings, values | {RULES: rules, BROKERS: brokers})
+    settings = _build(Settings, {**values, **rules, BROKERS: brokers})
     otlp = _complete(settings.otlp, found.get("otlp.endpoint"), variables.get("ONEUPTIME_TOKEN"))
     return msgspec.structs.replace(settings, otlp=otlp)
 
@@ -210,21 +211,22 @@ def _brokers(
     )
 
 
-def _rules(rules: object, path: str) -> tuple[StuckRule, ...]:
+def _rules(name: str, rules: object, path: str) -> tuple[StuckRule | BeatRule, ...]:
     if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
-        raise ConfigError(f"{RULES} (from {path}) is not a list of [[{RULES}]] tables")
-    return tuple(_rule(rule, f"{RULES}[{index}]", path) for index, rule in enumerate(rules))
+        raise ConfigError(f"{name} (from {path}) is not a list of [[{name}]] tables")
+    struct = RULES[name]
+    return tuple(_rule(struct, rule, f"{name}[{index}]", path) for index, rule in enumerate(rules))
 
 
-def _rule(rule: dict[str, object], label: str, path: str) -> StuckRule:
-    settings = list(settings_of(StuckRule))
+def _rule(struct: type[S], rule: dict[str, object], label: str, path: str) -> S:
+    settings = list(settings_of(struct))
     for name in rule:
-        if name not in StuckRule.__struct_fields__:
+        if name not in struct.__struct_fields__:
             raise _unknown(f"{label}.{name}", path, (f"{label}.{s.key}" for s in settings))
     if "task" not in rule:
         raise ConfigError(f"{label} (from {path}) does not say which task it is for")
     found = {name: _Found(value, path) for name, value in rule.items()}
-    return _build(StuckRule, {s.key: _value(s, found.get(s.key), f"{label}.") for s in settings})
+    return _build(struct, {s.key: _value(s, found.get(s.key), f"{label}.") for s in settings})
 
 
 def _unknown(key: str, path: str, known: Iterable[str]) -> ConfigError:

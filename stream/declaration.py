@@ -6,12 +6,15 @@ from typing import Final, Literal, get_args, get_origin
 import msgspec
 from msgspec import Struct
 
-from .config import Settings
+from .config import BeatRule, Settings, StuckRule
 from .environment import BORROWED
 
 PREFIX: Final = "STREAM_"
-RULES: Final = "stuck_rules"
-"""A list of tables: only the file can hold it."""
+RULES: Final[dict[str, type[StuckRule | BeatRule]]] = {
+    "stuck_rules": StuckRule,
+    "beat_rules": BeatRule,
+}
+"""Lists of tables: only the file can hold them."""
 BROKERS: Final = "brokers"
 """Likewise; in the file it is called as the setting of a single one is."""
 _SHOWN_CHARACTERS: Final = 80
@@ -96,7 +99,7 @@ def settings_of(struct: type[Struct], *prefix: str) -> Iterable[Setting]:
     for field in msgspec.structs.fields(struct):
         if isinstance(field.type, type) and issubclass(field.type, Struct):
             yield from settings_of(field.type, *prefix, field.name)
-        elif field.name not in {RULES, BROKERS}:
+        elif field.name not in {*RULES, BROKERS}:
             yield _setting((*prefix, field.name), field)
 
 

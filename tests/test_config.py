@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 import pytest
 
-from stream.config import Settings, StuckRule, host_and_port
+from stream.config import BeatRule, Settings, StuckRule, host_and_port
 from stream.configure import inherited_environment, load
 from stream.declaration import SETTINGS, reference
 from stream.errors import ConfigError
@@ -413,3 +413,18 @@ def test_a_child_process_does_not_inherit_another_broker(monkeypatch: pytest.Mon
     monkeypatch.setenv("CELERY_BROKER_WRITE_URL", "redis://production/0")
     env = inherited_environment(CELERY_BROKER_URL="redis://ours/0")
     assert {name for name in env if name.startswith("CELERY_")} == {"CELERY_BROKER_URL"}
+
+
+def test_beat_rules_declare_intervals(tmp_path: Path) -> None:
+    text = """
+        [[beat_rules]]
+        task = "app.nightly"
+        every = 86400
+        slack = 600
+        [[beat_rules]]
+        task = "app.hourly.*"
+    """
+    assert load(write(tmp_path, text), env={}).beat_rules == (
+        BeatRule("app.nightly", every=86400.0, slack=600.0),
+        BeatRule("app.hourly.*"),
+    )

@@ -284,6 +284,39 @@ class Advised(Struct, frozen=True, gc=False):
     at: float
 
 
+class PeriodicLate(Struct, frozen=True, gc=False):
+    """A task that is sent at fixed intervals was not sent when due; told once until it is."""
+
+    kind: Kind
+    every: float
+    """Seconds between two sendings."""
+    due_at: float
+    at: float
+
+
+class PeriodicMissed(Struct, frozen=True, gc=False):
+    """The next sending of such a task is due, and this one has not come."""
+
+    kind: Kind
+    every: float
+    due_at: float
+    """When the one that was missed should have been sent."""
+    row: int
+    """How many were missed in a row, this one included."""
+    at: float
+
+
+class PeriodicResumed(Struct, frozen=True, gc=False):
+    """A task that was late is sent again."""
+
+    kind: Kind
+    every: float
+    behind: float
+    """Seconds after the first instant at which it was due."""
+    missed: int
+    at: float
+
+
 class GapMarked(Struct, frozen=True, gc=False):
     """A subscription was interrupted; what was published meanwhile was not seen."""
 
@@ -336,5 +369,8 @@ Effect: TypeAlias = (
     | WorkerChanged
     | EventsMissed
     | GapMarked
+    | PeriodicLate
+    | PeriodicMissed
+    | PeriodicResumed
     | Odd
 )

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from msgspec import Struct, structs
 
-from ..config import Graces, StuckLimits, StuckRule
+from ..config import BeatRule, BeatSettings, Graces, StuckLimits, StuckRule
 from ..events import (
     Event,
     QueueDepth,
@@ -38,6 +38,7 @@ from .kinds import Kind, Kinds
 from .lanes import Lane
 from .lifecycle import Lifecycle
 from .limits import History, PhaseLimits
+from .periodic import Periodic
 from .progress import Progress
 from .queues import QueueTable
 from .record import WorkerRecord, record_of
@@ -76,6 +77,8 @@ class Engine:
         graces: how long to wait before giving something up.
         stuck: limits of the phases.
         stuck_rules: limits of their own for some task names.
+        beat: whether intervals of sending are learned.
+        beat_rules: those that are declared.
         records: tell the whole record of each task and worker when it is forgotten.
         long_wait: seconds of waiting from which `WaitedLong` is told; None: never.
         beginnings: tell `AttemptBegan` of each attempt.
@@ -91,6 +94,8 @@ class Engine:
         *,
         stuck: StuckLimits | None = None,
         stuck_rules: tuple[StuckRule, ...] = (),
+        beat: BeatSettings | None = None,
+        beat_rules: tuple[BeatRule, ...] = (),
         records: bool = False,
         long_wait: float | None = None,
         beginnings: bool = False,
@@ -119,6 +124,9 @@ class Engine:
         self._progress = Progress(
             self._tasks, self._kinds, traces=self._traces, emit=emit, ran=self._limits.learn
         )
+        self._periodic = Periodic(
+            beat_rules, self._kinds, learn=beat is None or beat.learn, emit=emit
+        )
         self._early = Early(patience, apply=self._apply, kept=self._tasks.reserve)
         self._lifecycle = Lifecycle(
             self._tasks,
@@ -126,6 +134,7 @@ class Engine:
             self._progress,
             traces=self._traces,
             early=self._early,
+            periodic=self._periodic,
             emit=emit,
             consumed=self._queues.consume,
             heard_queue=self._queues.hear_of,
@@ -168,6 +177,7 @@ class Engine:
                 queues=self._queues,
                 traces=self._traces,
                 early=self._early,
+                periodic=self._periodic,
                 general=self._lifecycle,
                 emit=emit,
                 ran=self._limits.learn,
@@ -234,6 +244,7 @@ class Engine:
         if mark.silent_since is not None:
             seconds = max(0.0, mark.received_at - mark.silent_since)
             broker.gap_seconds += seconds
+            self._periodic.gap(self._now)
             self._emit(GapMarked(mark.source, mark.epoch, seconds, self._now))
         return effects
 
@@ -246,6 +257,7 @@ class Engine:
         self._workers.look(now)
         self._workers.give_up_silent(now)
         self._stuck.look(now)
+        self._periodic.look(now)
         for task in self._tasks.forget(now - self.graces.remembered):
             if self._records:
                 self._emit(TaskForgotten(task.first_seen, record_of(task)))
@@ -314,6 +326,7 @@ class Engine:
                 queues_overflowed=self._queues.overflowed,
                 peeked=self._traces.peeked,
                 roots=self._traces.roots,
+                rhythms=self._periodic.rows(numbers.kind),
             )
         )
 
@@ -338,6 +351,7 @@ class Engine:
         self._traces.restore(self._tasks.by_uuid, state.peeked, state.roots)
         self._progress.returned = state.returned
         lifecycle = self._lifecycle
+        self._periodic.restore(state.rhythms, kinds)
         self._early.restore(state.early, state.untold, lanes)
         lifecycle.never_sent, lifecycle.anything_sent = state.never_sent, state.anything_sent
         for number, counts, total in state.histories:
@@ -369,6 +383,7 @@ class Engine:
             self._tasks.in_flight,
             self._tasks.remembered,
             self._last_event_at,
+            self._periodic.gauges(now),
             (
                 ("in_flight", self._tasks.given_up),
                 ("remembered", self._tasks.forgotten_early),

@@ -35,6 +35,7 @@ from .effects import (
 from .failure import cause_of, error_type
 from .kinds import Kind, Kinds
 from .lanes import Lane
+from .periodic import Periodic
 from .progress import Progress, again
 from .states import State
 from .tables import TaskTable
@@ -59,6 +60,7 @@ class Lifecycle:
         traces: which trace each task belongs to.
         emit: takes each effect.
         early: keeps what workers tell of a task before its producer does.
+        periodic: told of each task that no other task sent.
         consumed: told the queue of each message that a worker took, where it is known.
         heard_queue: told each queue name.
         long_wait: seconds of waiting from which `WaitedLong` is told.
@@ -73,6 +75,7 @@ class Lifecycle:
         *,
         traces: Traces,
         early: Early,
+        periodic: Periodic,
         emit: Callable[[Effect], None],
         consumed: Callable[[str], None],
         heard_queue: Callable[[str], None],
@@ -84,6 +87,7 @@ class Lifecycle:
         self._progress = progress
         self._traces = traces
         self._early = early
+        self._periodic = periodic
         self._emit = emit
         self._long_wait = long_wait
         self._beginnings = beginnings
@@ -106,6 +110,8 @@ class Lifecycle:
             self._fill_sent(task, delivery, event, lane)
             self.anything_sent = True
             self._progress.enter(task, delivery, now)
+            if event.parent_id is None:
+                self._periodic.sent(kind, min(event.timestamp + lane.offset, now))
         else:
             added = self._add_sent(task, event, lane, now)
             if added is None:
@@ -196,10 +202,12 @@ class Lifecycle:
         self._fill_received(task, delivery, event, lane)
         self._progress.enter(task, delivery, now)
         self._tell_received(task, delivery)
-        self.note_unsent(now)
+        self.note_unsent(event, kind, now)
 
-    def note_unsent(self, now: float) -> None:
+    def note_unsent(self, event: TaskReceived, kind: Kind, now: float) -> None:
         """Count tasks whose sending nobody told, and advise where it is that of all."""
+        if event.parent_id is None and not event.retries:
+            self._periodic.sent(kind, now)
         self.never_sent += 1
         if self.never_sent == _SILENT_PRODUCERS and not self.anything_sent:
             self._emit(Advised(Advice.SENT_DISABLED, None, now))

@@ -14,6 +14,7 @@ from ..errors import StreamError
 from .early import EarlyRow
 from .kinds import Kind
 from .lanes import Lane
+from .periodic import Rhythm
 from .queues import BrokerState, QueueState
 from .states import State
 from .task import Delivery, Task
@@ -115,6 +116,7 @@ class EngineState(Struct, array_like=True):
     queues_overflowed: int
     peeked: dict[str, Peeked]
     roots: dict[str, Trace]
+    rhythms: list[tuple[int, Rhythm | None]]
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode

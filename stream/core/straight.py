@@ -18,6 +18,7 @@ from .effects import Arguments, AttemptEnded, Effect, Received, Sent, Started, T
 from .kinds import Kind, Kinds
 from .lanes import Lane
 from .lifecycle import Lifecycle
+from .periodic import Periodic, Rhythm
 from .progress import stop_running
 from .queues import QueueTable
 from .states import State
@@ -30,6 +31,8 @@ _SENT: Final = State.SENT
 _RECEIVED: Final = State.RECEIVED
 _STARTED: Final = State.STARTED
 _SUCCESS: Final = State.SUCCESS
+_NEW: Final = Rhythm()
+"""Stands for a kind that was not sent before."""
 
 
 class Straight:
@@ -41,6 +44,7 @@ class Straight:
         queues: told of the queues that events name.
         traces: which trace each task belongs to.
         early: keeps what workers tell of a task before its producer does.
+        periodic: told of each task that no other task sent.
         general: takes every event that is not as usual.
         emit: takes each effect.
         ran: told how long each run took that succeeded.
@@ -56,6 +60,7 @@ class Straight:
         queues: QueueTable,
         traces: Traces,
         early: Early,
+        periodic: Periodic,
         general: Lifecycle,
         emit: Callable[[Effect], None],
         ran: Callable[[Kind, float], None],
@@ -67,6 +72,8 @@ class Straight:
         self._queues = queues
         self._traces = traces
         self._early = early
+        self._periodic = periodic
+        self._rhythms = periodic.rhythms
         self._general = general
         self._emit = emit
         self._ran = ran
@@ -112,6 +119,8 @@ class Straight:
                 trace,
             )
         )
+        if event.parent_id is None and self._rhythms.get(kind, _NEW) is not None:
+            self._periodic.sent(kind, min(sent_at + lane.offset, now))
         early = self._early
         if early.waiting or early.untold:
             early.told(uuid, event.name, now)
@@ -182,7 +191,7 @@ class Straight:
         lane.holds_work = True
         tasks.enter(task, RECEIVED)
         self._emit(Received(kind, False))
-        self._general.note_unsent(now)
+        self._general.note_unsent(event, kind, now)
 
     def started(self, event: TaskStarted, lane: Lane, now: float) -> None:
         """A pool process of the worker that took the message began to run it."""

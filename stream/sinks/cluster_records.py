@@ -3,7 +3,15 @@
 Like those of tasks (see `log_records`): functions of the effect alone, each with a stable id.
 """
 
-from ..core.effects import Advised, QueueMoved, QueueStalled, WorkerChanged
+from ..core.effects import (
+    Advised,
+    PeriodicLate,
+    PeriodicMissed,
+    PeriodicResumed,
+    QueueMoved,
+    QueueStalled,
+    WorkerChanged,
+)
 from ..core.states import WorkerState
 from ..export.records import Log, nanoseconds
 from . import record_table as table
@@ -49,6 +57,43 @@ def moved_record(moved: QueueMoved, observed: Observed) -> Log:
         ("log.record.uid", _queue_uid(table.MOVED, moved)),
     ]
     return _record(table.MOVED, moved.queue, fields, observed, at=moved.at)
+
+
+def late_record(late: PeriodicLate, observed: Observed) -> Log:
+    """Make the record of a periodic task that was not sent when it was due."""
+    return _periodic(table.LATE, late, [("due_at", late.due_at)], observed)
+
+
+def missed_record(missed: PeriodicMissed, observed: Observed) -> Log | None:
+    """Make the record of the first in a row of sendings that were missed; None for the others."""
+    if missed.row > 1:
+        return None
+    return _periodic(table.MISSED, missed, [("due_at", missed.due_at)], observed)
+
+
+def resumed_record(resumed: PeriodicResumed, observed: Observed) -> Log:
+    """Make the record of a periodic task that is sent again."""
+    fields: Fields = [("behind", resumed.behind), ("missed", resumed.missed)]
+    return _periodic(table.RESUMED, resumed, fields, observed)
+
+
+def _periodic(
+    kind: RecordKind,
+    effect: PeriodicLate | PeriodicMissed | PeriodicResumed,
+    more: Fields,
+    observed: Observed,
+) -> Log:
+    task = effect.kind
+    uid = record_uid(kind.name, task.name or "", task.queue or "", effect.at)
+    fields: Fields = [
+        ("task_name", task.name),
+        ("queue", task.queue),
+        ("interval", effect.every),
+        *more,
+        ("broker", observed.broker),
+        ("log.record.uid", uid),
+    ]
+    return _record(kind, task.name or "", fields, observed, at=effect.at)
 
 
 def advice_record(advised: Advised, observed: Observed) -> Log:

@@ -9,6 +9,9 @@ from stream.core.effects import (
     Arguments,
     AttemptBegan,
     AttemptEnded,
+    PeriodicLate,
+    PeriodicMissed,
+    PeriodicResumed,
     QueueMoved,
     QueueStalled,
     StuckBegan,
@@ -114,6 +117,18 @@ def stalled(**changes):
 
 def moved(**changes):
     return structs.replace(QueueMoved("redis", "payments", 30.0, T0 + 90), **changes)
+
+
+def late(**changes):
+    return structs.replace(PeriodicLate(KIND, 60.0, T0 + 60, T0 + 66), **changes)
+
+
+def missed(**changes):
+    return structs.replace(PeriodicMissed(KIND, 60.0, T0 + 60, 1, T0 + 126), **changes)
+
+
+def resumed(**changes):
+    return structs.replace(PeriodicResumed(KIND, 60.0, 70.0, 1, T0 + 130), **changes)
 
 
 def advised(advice=Advice.EVENTS_DISABLED, subject="w1@box"):
