@@ -4,6 +4,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from socket import socket
@@ -27,11 +28,16 @@ from .export.telemetry import Telemetry
 from .log import OccurrenceLog, logger
 from .occurrences import Occurrence, Tell
 from .pipeline import Pipeline
+from .server.compat import Asked
 from .server.http import listen
 from .service import Left, Parts, Service, Watch
+from .sinks import instruments as table
 from .sinks.aggregate import Aggregate, Family
 from .sinks.by_broker import merged
 from .sinks.capture_set import CaptureSet, Rotation
+from .sinks.compat import CompatSink
+from .sinks.compat_families import celery_exporter, flower
+from .sinks.compat_table import Compat
 from .sinks.gauges import gauges
 from .sinks.logs import LogSink, log_bytes
 from .sinks.metrics import MetricsSink
@@ -125,6 +131,7 @@ class _Watched(Struct, frozen=True):
     reader: Broker
     engine: Engine
     aggregate: Aggregate
+    compat: CompatSink
     tell: Tell
 
 
@@ -172,6 +179,12 @@ def compose(settings: Settings, bound: socket, log: FilteringBoundLogger) -> Ser
         )
         return merged(common, found if labelled else {})
 
+    def compatible(wanted: Asked) -> Sequence[Family]:
+        found = {name: _compatible(each, wanted) for name, each in watched.items()}
+        if labelled:
+            return merged((), found)
+        return tuple(chain.from_iterable(found.values()))
+
     resource = _metrics_resource(settings)
 
     def metrics() -> MetricsData:
@@ -184,6 +197,8 @@ def compose(settings: Settings, bound: socket, log: FilteringBoundLogger) -> Ser
         lines=lines,
         recorder=recorder,
         families=families,
+        compat=compatible,
+        usual=frozenset(map(Compat, settings.compat)),
         metrics=metrics,
         tell=tell,
         log=log,
@@ -202,12 +217,29 @@ def _watched(
     tell = _all((IntakeTelemetry(aggregate), OccurrenceLog(log)))
     engine = _engine(settings)
     reader = broker_of(broker, known=lambda: engine.queue_names, tell=tell)
-    return _Watched(broker, reader, engine, aggregate, tell)
+    compat = CompatSink(
+        counting=bool(settings.compat),
+        overflowed=partial(aggregate.counter(table.COMPAT_OVERFLOW).add, 1),
+    )
+    return _Watched(broker, reader, engine, aggregate, compat, tell)
 
 
 def _families(watched: _Watched) -> tuple[Family, ...]:
     """Collect what is counted of a broker, and what its tables hold."""
     return (*watched.aggregate.collect(), *gauges(watched.engine.view(time.time())))
+
+
+def _compatible(watched: _Watched, wanted: Asked) -> list[Family]:
+    """Collect the same under the names of others."""
+    compat, view = watched.compat, watched.engine.view(time.time())
+    started_at = watched.aggregate.started_at
+    compat.read(view)
+    found: list[Family] = []
+    if Compat.CELERY_EXPORTER in wanted:
+        found += celery_exporter(compat, view, started_at=started_at)
+    if Compat.FLOWER in wanted:
+        found += flower(compat, view, watched.engine.prefetched(), started_at=started_at)
+    return found
 
 
 def _spans(watched: _Watched, shared: _Shared) -> SpanSink:
@@ -242,6 +274,7 @@ def _watch(watched: _Watched, spans: SpanSink, shared: _Shared) -> Watch:
             settings=settings.log_records,
             broker=_label(watched.broker),
         ),
+        watched.compat,
     )
     return Watch(
         engine=watched.engine,
