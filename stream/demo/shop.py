@@ -36,7 +36,7 @@ app.conf.update(
     worker_prefetch_multiplier=1,
     result_expires=300,
     # For a beat; the demo runs none.
-    beat_schedule={"report": {"task": "reports.daily", "schedule": 60.0, "args": (5.0,)}},
+    beat_schedule={"report": {"task": "reports.daily", "schedule": 30.0, "args": (2.0,)}},
 )
 
 

@@ -4,8 +4,10 @@ import re
 import threading
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import NamedTuple
 
 import pytest
+from celery import Celery
 
 from stream.deploy.boards import dashboards
 from stream.deploy.names import Names
@@ -140,6 +142,13 @@ def traffic(app):
         thread.join()
 
 
+class Watched(NamedTuple):
+    prometheus: Prometheus
+    app: Celery
+    url: str
+    receiver: Receiver
+
+
 @pytest.fixture(scope="module")
 def watched(tmp_path_factory):
     """A Prometheus that scrapes a service that watches a real worker, under three names."""
@@ -168,11 +177,11 @@ def watched(tmp_path_factory):
                 rules=(rules,),
             ) as prometheus,
         ):
-            yield prometheus, app, receiver
+            yield Watched(prometheus, app, valkey.url, receiver)
 
 
 def test_every_query_of_every_dashboard_has_an_answer_for_real_traffic(watched):
-    prometheus, _, _ = watched
+    prometheus = watched.prometheus
     expected = {
         key: expr
         for key, expr in QUERIES.items()
@@ -183,7 +192,7 @@ def test_every_query_of_every_dashboard_has_an_answer_for_real_traffic(watched):
 
 
 def test_every_rule_is_evaluated_and_what_it_computes_is_there(watched):
-    prometheus, _, _ = watched
+    prometheus = watched.prometheus
 
     def evaluated():
         rules = prometheus.rules()
@@ -197,7 +206,7 @@ def test_every_rule_is_evaluated_and_what_it_computes_is_there(watched):
 
 
 def test_alerts_made_for_celery_exporter_go_on_working(watched):
-    prometheus, app, _ = watched
+    prometheus, app, url, _ = watched
     for _ in range(12):
         app.send_task("t.ok", queue="unserved", priority=9)
     fails = wait_for(lambda: prometheus.query(HIGH_FAIL_RATE), 30.0)
@@ -214,16 +223,24 @@ def test_alerts_made_for_celery_exporter_go_on_working(watched):
     wait_for(unserved, 30.0)
     assert prometheus.query(WORKER_DOWN) == []
     assert prometheus.query(WORKER_DOWN.replace("== 0", "== 1"))
+    with celery_worker("tests.app_under_test", url, pool="solo", name="other") as worker:
+        wait_for(
+            lambda: prometheus.query(f'flower_worker_online{{worker="{worker.hostname}"}} == 1')
+        )
+    # Our own page has a metric of this name too, under its own labels and job.
+    of_theirs = f'({WORKER_DOWN}) and {{job="celery-exporter"}}'
+    (down,) = wait_for(lambda: prometheus.query(of_theirs), 30.0)
+    assert down["metric"]["hostname"] == worker.hostname.partition("@")[2]
 
 
 @pytest.mark.parametrize("whose", OF_THEIR_DASHBOARDS)
 def test_the_queries_of_their_dashboards_have_an_answer(watched, whose):
-    prometheus, _, _ = watched
+    prometheus = watched.prometheus
     wait_for_answers(prometheus, {expr: expr for expr in OF_THEIR_DASHBOARDS[whose]})
 
 
 def test_all_three_pages_are_scraped_without_complaint(watched):
-    prometheus, _, _ = watched
+    prometheus = watched.prometheus
     targets = wait_for(
         lambda: [each for each in prometheus.targets() if each["health"] != "unknown"]
     )
@@ -236,7 +253,7 @@ def test_all_three_pages_are_scraped_without_complaint(watched):
 
 def test_what_is_sent_over_otlp_has_the_names_that_the_dashboards_for_it_use(watched):
     """Whatever this traffic shows at all."""
-    _, _, receiver = watched
+    receiver = watched.receiver
     asked = {
         re.sub(r"_(bucket|sum|count)$", "", name)
         for dashboard in dashboards(Names.OTLP).values()
