@@ -56,13 +56,13 @@ RUN: Final = "celery:task_duration_milliseconds:p95_10m"
 
 def recordings(series: Series) -> tuple[Recording, ...]:
     """Return what is computed ahead, for alerts and dashboards of one's own."""
-    bad = series.rate(table.TASK_FINISHED, by="job, task", matchers=BAD_ENDS, window="10m")
-    every = series.rate(table.TASK_FINISHED, by="job, task", matchers=ENDS, window="10m")
-    wait = series.quantile(0.95, table.TASK_WAIT_TIME, by="job, queue", window="10m")
-    run = series.quantile(0.95, table.TASK_DURATION, by="job, task", window="10m")
+    bad = series.rate(table.TASK_FINISHED, by="job, broker, task", matchers=BAD_ENDS, window="10m")
+    every = series.rate(table.TASK_FINISHED, by="job, broker, task", matchers=ENDS, window="10m")
+    wait = series.quantile(0.95, table.TASK_WAIT_TIME, by="job, broker, queue", window="10m")
+    run = series.quantile(0.95, table.TASK_DURATION, by="job, broker, task", window="10m")
     return (
         Recording(RATIO, f"{bad}\n/\n({every} > 0)"),
-        Recording(GROWTH, f"sum by (job, queue) (deriv({series(table.QUEUE_DEPTH)}[15m]))"),
+        Recording(GROWTH, f"sum by (job, broker, queue) (deriv({series(table.QUEUE_DEPTH)}[15m]))"),
         Recording(WAIT, wait),
         Recording(RUN, run),
     )
@@ -72,6 +72,7 @@ def alerts(series: Series, thresholds: Thresholds) -> tuple[Alert, ...]:
     """Return all alerts."""
     return (
         *_of_tasks(series, thresholds),
+        *_of_beat(series),
         *_of_queues(series, thresholds),
         *_of_workers(series),
         *_of_the_service(series),
@@ -79,7 +80,9 @@ def alerts(series: Series, thresholds: Thresholds) -> tuple[Alert, ...]:
 
 
 def _of_tasks(series: Series, thresholds: Thresholds) -> Iterable[Alert]:
-    failures = f"sum by (job, task) (increase({series(table.TASK_FINISHED, BAD_ENDS)}[10m]))"
+    failures = (
+        f"sum by (job, broker, task) (increase({series(table.TASK_FINISHED, BAD_ENDS)}[10m]))"
+    )
     yield Alert(
         "CeleryTaskFailureRatioHigh",
         f"{RATIO} > {thresholds.failure_ratio:g}\nand\n{failures} >= {thresholds.failures}",
@@ -91,7 +94,7 @@ def _of_tasks(series: Series, thresholds: Thresholds) -> Iterable[Alert]:
     )
     yield Alert(
         "CeleryTasksStuck",
-        f"sum by (job, task, queue, state) ({series(table.TASK_STUCK)}) > 0",
+        f"sum by (job, broker, task, queue, state) ({series(table.TASK_STUCK)}) > 0",
         "5m",
         "warning",
         "{{ $value }} {{ $labels.task }} stuck in {{ $labels.state }}",
@@ -100,7 +103,7 @@ def _of_tasks(series: Series, thresholds: Thresholds) -> Iterable[Alert]:
     )
     yield Alert(
         "CeleryTasksLost",
-        _grew(series, table.TASK_LOST, by="job, task", window="15m"),
+        _grew(series, table.TASK_LOST, by="job, broker, task", window="15m"),
         "0m",
         "critical",
         "{{ $labels.task }} was lost with its worker",
@@ -109,10 +112,22 @@ def _of_tasks(series: Series, thresholds: Thresholds) -> Iterable[Alert]:
     )
 
 
+def _of_beat(series: Series) -> Iterable[Alert]:
+    yield Alert(
+        "CeleryBeatOverdue",
+        f"max by (job, broker, task, queue) ({series(table.BEAT_OVERDUE)}) > 0",
+        "1m",
+        "warning",
+        "{{ $labels.task }} was due {{ $value | humanizeDuration }} ago and was not sent",
+        "Celery Beat is away, or the entry was taken out of its schedule. What is expected was "
+        "learned from five sendings at one interval, or is in beat_rules.",
+    )
+
+
 def _of_queues(series: Series, thresholds: Thresholds) -> Iterable[Alert]:
-    depth = f"sum by (job, queue) ({series(table.QUEUE_DEPTH)})"
-    overdue = f"max by (job, queue) ({series(table.QUEUE_OVERDUE)}) > 0"
-    held = f"max by (job, queue) ({series(table.QUEUE_UNACKNOWLEDGED_AGE)})"
+    depth = f"sum by (job, broker, queue) ({series(table.QUEUE_DEPTH)})"
+    overdue = f"max by (job, broker, queue) ({series(table.QUEUE_OVERDUE)}) > 0"
+    held = f"max by (job, broker, queue) ({series(table.QUEUE_UNACKNOWLEDGED_AGE)})"
     yield Alert(
         "CeleryQueueBacklogGrowing",
         f"{depth} > {thresholds.backlog}\nand\n{GROWTH} > 0",
@@ -123,7 +138,7 @@ def _of_queues(series: Series, thresholds: Thresholds) -> Iterable[Alert]:
     )
     yield Alert(
         "CeleryQueueOldestTooOld",
-        f"max by (job, queue) ({series(table.QUEUE_OLDEST_AGE)}) > {thresholds.oldest:g}",
+        f"max by (job, broker, queue) ({series(table.QUEUE_OLDEST_AGE)}) > {thresholds.oldest:g}",
         "5m",
         "warning",
         "The first message in {{ $labels.queue }} has waited for {{ $value | humanizeDuration }}",
@@ -132,7 +147,7 @@ def _of_queues(series: Series, thresholds: Thresholds) -> Iterable[Alert]:
     )
     yield Alert(
         "CeleryQueueStalled",
-        f"max by (job, queue) ({series(table.QUEUE_STALLED)}) == 1",
+        f"max by (job, broker, queue) ({series(table.QUEUE_STALLED)}) == 1",
         "2m",
         "critical",
         "Nobody takes messages from {{ $labels.queue }}",
@@ -151,11 +166,13 @@ def _of_queues(series: Series, thresholds: Thresholds) -> Iterable[Alert]:
 
 
 def _of_workers(series: Series) -> Iterable[Alert]:
-    coverage = f"min by (job, worker) ({series(table.WORKER_COVERAGE)})"
-    missed = f"sum by (job) (increase({series(table.EVENTS_MISSED)}[15m])) > 0"
+    coverage = f"min by (job, broker, worker) ({series(table.WORKER_COVERAGE)})"
+    missed = f"sum by (job, broker) (increase({series(table.EVENTS_MISSED)}[15m])) > 0"
     yield Alert(
         "CeleryWorkerLost",
-        _grew(series, table.WORKERS_CHANGED, by="job", window="15m", matchers='state="lost"'),
+        _grew(
+            series, table.WORKERS_CHANGED, by="job, broker", window="15m", matchers='state="lost"'
+        ),
         "0m",
         "critical",
         "A worker process vanished without a goodbye",
@@ -164,7 +181,7 @@ def _of_workers(series: Series) -> Iterable[Alert]:
     )
     yield Alert(
         "CeleryNoWorkers",
-        f"sum by (job) ({series(table.WORKERS_ACTIVE)}) == 0",
+        f"sum by (job, broker) ({series(table.WORKERS_ACTIVE)}) == 0",
         "2m",
         "critical",
         "No worker is alive",
@@ -180,7 +197,7 @@ def _of_workers(series: Series) -> Iterable[Alert]:
     )
     yield Alert(
         "CeleryEventCoverageLow",
-        f"0 < {coverage} < 0.99\nand on (job)\n{missed}",
+        f"0 < {coverage} < 0.99\nand on (job, broker)\n{missed}",
         "10m",
         "warning",
         "Only {{ $value | humanizePercentage }} of what {{ $labels.worker }} runs is seen",
@@ -202,7 +219,7 @@ def _of_the_service(series: Series) -> Iterable[Alert]:
     )
     yield Alert(
         "CeleryStreamBlind",
-        f"max by (job) ({series(table.EVENT_AGE)}) > 120",
+        f"max by (job, broker) ({series(table.EVENT_AGE)}) > 120",
         "2m",
         "critical",
         "No event has come for {{ $value | humanizeDuration }}",
@@ -210,7 +227,7 @@ def _of_the_service(series: Series) -> Iterable[Alert]:
     )
     yield Alert(
         "CeleryStreamOverloaded",
-        _grew(series, table.FRAMES_SHED, by="job", window="10m"),
+        _grew(series, table.FRAMES_SHED, by="job, broker", window="10m"),
         "0m",
         "warning",
         "{{ $value }} messages were given up because they came too fast",

@@ -245,7 +245,7 @@ def test_prometheus_takes_its_configuration(tmp_path, kind):
         (tmp_path / file.path).write_text(file.text)
     checked = promtool("check", "config", tmp_path / "prometheus.yml")
     assert checked.returncode == 0, checked.stdout + checked.stderr
-    assert "20 rules found" in checked.stdout
+    assert "21 rules found" in checked.stdout
 
 
 def test_systemd_takes_the_unit(tmp_path):

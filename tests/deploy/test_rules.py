@@ -56,10 +56,20 @@ FIRING = [
         "pay was lost with its worker",
     ),
     Case(
+        "CeleryBeatOverdue",
+        {'celery_beat_overdue_seconds{job="c",task="nightly",queue="q"}': "0x5 0+60x60"},
+        "8m",
+        {"job": "c", "task": "nightly", "queue": "q"},
+        "nightly was due 2m 0s ago and was not sent",
+    ),
+    Case(  # of one of several brokers
         "CeleryQueueBacklogGrowing",
-        {'celery_queue_depth{job="c",queue="q"}': "0+20x60"},
+        {
+            'celery_queue_depth{job="c",broker="a",queue="q"}': "0+20x60",
+            'celery_queue_depth{job="c",broker="b",queue="q"}': "0x60",
+        },
         "50m",
-        {"job": "c", "queue": "q"},
+        {"job": "c", "broker": "a", "queue": "q"},
         "Queue q grows, 1000 messages wait",
     ),
     Case(

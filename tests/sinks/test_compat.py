@@ -9,6 +9,7 @@ from stream.core.kinds import Kind
 from stream.core.states import State, WorkerState
 from stream.core.view import QueueGauge, View, WorkerGauge
 from stream.server.exposition import openmetrics, text
+from stream.sinks.by_broker import merged
 from stream.sinks.compat import FORGET_AFTER, MAX_EXCEPTIONS, CompatSink
 from stream.sinks.compat_families import GOODBYE_SHOWN, celery_exporter, flower
 from stream.sinks.compat_table import ROWS, Compat
@@ -258,6 +259,20 @@ def test_both_pages_are_one_valid_page_in_either_format():
     sink.accept([sent()])
     read = list(text_string_to_metric_families(openmetrics(families).decode()))
     assert len(read) == len(families)
+
+
+def test_of_several_brokers_each_series_says_which():
+    one, two = sink_of(ended()), sink_of(ended(), ended())
+    found = merged(
+        (),
+        {
+            "a": celery_exporter(one, view(), started_at=0.0),
+            "b": celery_exporter(two, view(), started_at=0.0),
+        },
+    )
+    told = samples(found)
+    assert told["celery_task_succeeded_total", place(broker="a")] == 1
+    assert told["celery_task_succeeded_total", place(broker="b")] == 2
 
 
 def test_every_metric_of_theirs_is_on_its_page():

@@ -18,7 +18,7 @@ BOARDS: Final[Mapping[str, Callable[[Series], Dashboard]]] = {
 
 def dashboards(names: Names) -> dict[str, Dashboard]:
     """Make all of them for a store that calls our metrics so."""
-    series = Series(names, 'job=~"$job"')
+    series = Series(names, 'job=~"$job",broker=~"$broker"')
     return {name: make(series) for name, make in BOARDS.items()}
 
 

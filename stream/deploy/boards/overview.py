@@ -15,7 +15,10 @@ def dashboard(series: Series) -> Dashboard:
         "Celery / Overview",
         "Whether the cluster does its work: throughput, failures, waiting, workers. "
         "Made by celery-stream.",
-        (variables.job(series),),
+        (
+            variables.job(series),
+            variables.broker(series),
+        ),
         (
             Row("Is it all right?", _now(series)),
             Row("Work", _work(series)),
@@ -164,12 +167,14 @@ def _trouble(series: Series) -> tuple[Panel, ...]:
                 Query(series.rate(table.TASK_UNKNOWN), "unknown"),
                 Query(series.rate(table.TASK_REDELIVERED), "redelivered"),
             ),
+            width=6,
         ),
         Panel(
             "Stuck, by task",
             "Tasks over the limit of their phase.",
             "none",
             (Query(f"topk(10, sum by (task) ({series(table.TASK_STUCK)}))", "{{task}}"),),
+            width=6,
         ),
         Panel(
             "Executions not seen",
@@ -177,5 +182,13 @@ def _trouble(series: Series) -> tuple[Panel, ...]:
             "with send_events=False.",
             "ops",
             (Query(series.rate(table.EVENTS_MISSED), "not seen"),),
+            width=6,
+        ),
+        Panel(
+            "Periodic tasks overdue",
+            "Time since a task of Celery Beat's was due and was not sent; 0 while it is not late.",
+            "s",
+            (Query(f"max by (task) ({series(table.BEAT_OVERDUE)})", "{{task}}"),),
+            width=6,
         ),
     )

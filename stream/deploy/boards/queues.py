@@ -17,7 +17,7 @@ def dashboard(series: Series) -> Dashboard:
         "celery-stream-queues",
         "Celery / Queues",
         "Depth, age, draining and what workers hold, by queue. Made by celery-stream.",
-        (variables.job(series), variables.queue(series)),
+        (variables.job(series), variables.broker(series), variables.queue(series)),
         (
             Row("Now", _now(series, chosen)),
             Row("Ready", _ready(chosen)),

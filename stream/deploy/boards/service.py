@@ -12,7 +12,10 @@ def dashboard(series: Series) -> Dashboard:
         "celery-stream-service",
         "Celery / The service itself",
         "Intake, tables and delivery of celery-stream: what it could not see or send is counted.",
-        (variables.job(series),),
+        (
+            variables.job(series),
+            variables.broker(series),
+        ),
         (
             Row("Now", _now(series)),
             Row("Intake", _intake(series)),

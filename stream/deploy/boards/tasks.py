@@ -14,12 +14,18 @@ def dashboard(series: Series) -> Dashboard:
         "celery-stream-tasks",
         "Celery / Tasks",
         "Rates, failures and the four latencies of tasks. Made by celery-stream.",
-        (variables.job(series), variables.task(series), variables.queue(series)),
+        (
+            variables.job(series),
+            variables.broker(series),
+            variables.task(series),
+            variables.queue(series),
+        ),
         (
             Row("By task", (_by_task(chosen),)),
             Row("Outcomes", _outcomes(chosen, named)),
             Row("Time", _times(chosen)),
             Row("Not ended", _open(chosen)),
+            Row("Celery Beat", _beat(chosen)),
         ),
     )
 
@@ -171,6 +177,34 @@ def _open(series: Series) -> tuple[Panel, ...]:
                 Query(f"sum by (task, state) ({series(table.TASK_STUCK)})", "{{task}} {{state}}"),
                 Query(f"sum({series(table.TASK_STUCK_UNKNOWN)}) or vector(0)", "unsure"),
             ),
+        ),
+    )
+
+
+def _beat(series: Series) -> tuple[Panel, ...]:
+    return (
+        Panel(
+            "Overdue",
+            "Time since a periodic task was due and was not sent; 0 while it is not late.",
+            "s",
+            (Query(f"max by (task) ({series(table.BEAT_OVERDUE)})", "{{task}}"),),
+        ),
+        Panel(
+            "Late and missed per hour",
+            "Late: not sent when it was due. Missed: not sent before the next was due.",
+            "none",
+            (
+                Query(f"sum by (task) (increase({series(table.BEAT_LATE)}[1h]))", "{{task}} late"),
+                Query(
+                    f"sum by (task) (increase({series(table.BEAT_MISSED)}[1h]))", "{{task}} missed"
+                ),
+            ),
+        ),
+        Panel(
+            "Interval",
+            "At which a periodic task is expected, declared or learned.",
+            "s",
+            (Query(f"max by (task) ({series(table.BEAT_INTERVAL)})", "{{task}}"),),
         ),
     )
 

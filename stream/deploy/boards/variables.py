@@ -11,6 +11,12 @@ def job(series: Series) -> Variable:
     return Variable("job", "Job", f"label_values({everywhere(table.WORKERS_ACTIVE)}, job)")
 
 
+def broker(series: Series) -> Variable:
+    """Brokers, where there are several or one was given a name; nobody else has such a label."""
+    everywhere = Series(series.names)
+    return Variable("broker", "Broker", f"label_values({everywhere(table.WORKERS_ACTIVE)}, broker)")
+
+
 def queue(series: Series) -> Variable:
     """Queues that have been measured."""
     return Variable("queue", "Queue", f"label_values({series(table.QUEUE_DEPTH)}, queue)")

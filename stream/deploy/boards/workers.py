@@ -15,7 +15,7 @@ def dashboard(series: Series) -> Dashboard:
         "celery-stream-workers",
         "Celery / Workers",
         "Presence, load, event coverage and clocks of workers. Made by celery-stream.",
-        (variables.job(series), variables.worker(series)),
+        (variables.job(series), variables.broker(series), variables.worker(series)),
         (
             Row("Now", _now(series, chosen)),
             Row("Each worker", (_each(chosen),)),
