@@ -3,7 +3,7 @@
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -36,7 +36,7 @@ from .sinks.aggregate import Aggregate, Family
 from .sinks.by_broker import merged
 from .sinks.capture_set import CaptureSet, Rotation
 from .sinks.compat import CompatSink
-from .sinks.compat_families import celery_exporter, flower
+from .sinks.compat_families import families_of, lazily
 from .sinks.compat_table import Compat
 from .sinks.gauges import gauges
 from .sinks.logs import LogSink, log_bytes
@@ -179,11 +179,9 @@ def compose(settings: Settings, bound: socket, log: FilteringBoundLogger) -> Ser
         )
         return merged(common, found if labelled else {})
 
-    def compatible(wanted: Asked) -> Sequence[Family]:
+    def compatible(wanted: Asked) -> Iterable[Family]:
         found = {name: _compatible(each, wanted) for name, each in watched.items()}
-        if labelled:
-            return merged((), found)
-        return tuple(chain.from_iterable(found.values()))
+        return lazily(found, labelled=labelled)
 
     resource = _metrics_resource(settings)
 
@@ -229,17 +227,14 @@ def _families(watched: _Watched) -> tuple[Family, ...]:
     return (*watched.aggregate.collect(), *gauges(watched.engine.view(time.time())))
 
 
-def _compatible(watched: _Watched, wanted: Asked) -> list[Family]:
-    """Collect the same under the names of others."""
-    compat, view = watched.compat, watched.engine.view(time.time())
-    started_at = watched.aggregate.started_at
-    compat.read(view)
-    found: list[Family] = []
-    if Compat.CELERY_EXPORTER in wanted:
-        found += celery_exporter(compat, view, started_at=started_at)
-    if Compat.FLOWER in wanted:
-        found += flower(compat, view, watched.engine.prefetched(), started_at=started_at)
-    return found
+def _compatible(watched: _Watched, wanted: Asked) -> Callable[[], Iterable[Family]]:
+    """Copy what the pages of others are made of; return what makes them, on any thread."""
+    view = watched.engine.view(time.time())
+    counted = watched.compat.read(view)
+    prefetched = watched.engine.prefetched() if Compat.FLOWER in wanted else {}
+    return partial(
+        families_of, wanted, counted, view, prefetched, started_at=watched.aggregate.started_at
+    )
 
 
 def _spans(watched: _Watched, shared: _Shared) -> SpanSink:

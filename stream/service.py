@@ -5,7 +5,7 @@ arrived is processed, what was made of it is sent, and what was left is told.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from socket import socket
 
@@ -93,8 +93,9 @@ class Parts(Struct, frozen=True):
     """Records what the pipeline is given; None: nothing is recorded."""
     families: Callable[[], Sequence[Family]]
     """Collects all metrics of this moment."""
-    compat: Callable[[Asked], Sequence[Family]]
-    """Collects them under the names of others."""
+    compat: Callable[[Asked], Iterable[Family]]
+    """Copies what those under the names of others are made of; they are made when they are read,
+    on any thread."""
     usual: Asked
     """Whose names a scrape gets that does not say; none: ours."""
     metrics: Callable[[], MetricsData]

@@ -59,7 +59,8 @@ def application(
             what belongs to the loop and must be quick.
         health: likewise, for each request of ``/health``.
         ready: likewise, for each request of ``/ready``.
-        compat: like ``metrics``, under the names of others; None: under ours only.
+        compat: like ``metrics``, under the names of others, and what it returns is read on
+            another thread; None: under ours only.
         usual: whose names are told when a scrape does not say; none: ours.
     """
     one_at_a_time = anyio.CapacityLimiter(1)
@@ -69,7 +70,7 @@ def application(
             wanted = asked(request.query_params.getlist("compat"), usual)
         except NotKnownError as error:
             return _text(str(error), 400)
-        families = tuple(compat(wanted) if wanted and compat is not None else metrics())
+        families = compat(wanted) if wanted and compat is not None else tuple(metrics())
         accept = request.headers.get("accept", "")
         written = await to_thread.run_sync(page, families, accept, limiter=one_at_a_time)
         return Response(written.body, headers={"content-type": written.content_type})

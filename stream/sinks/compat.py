@@ -12,6 +12,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from msgspec import Struct
+
 from ..core.effects import AttemptEnded, Effect, Received, Sent, Started
 from ..core.kinds import OTHER, Kind
 from ..core.states import State
@@ -61,11 +63,30 @@ class Tally:
         self.prefetch: float | None = None
         """Of the task that was started last, seconds; 0 once one has ended."""
 
+    def copy(self) -> "Tally":
+        """Return one with the same numbers, which nobody counts into."""
+        new = Tally.__new__(Tally)
+        new.received, new.started, new.succeeded = self.received, self.started, self.succeeded
+        new.retried, new.revoked, new.rejected = self.retried, self.revoked, self.rejected
+        new.failures, new.prefetch = self.failures.copy(), self.prefetch
+        new.runs, new.waits = self.runs.copy(), self.waits.copy()
+        return new
+
     @property
     def events(self) -> int:
         """All that was counted."""
         ended = self.succeeded + self.retried + self.revoked + self.rejected
         return self.received + self.started + ended + sum(self.failures.values())
+
+
+class Counts(Struct, frozen=True):
+    """What has been counted at one moment; may go to another thread."""
+
+    tallies: tuple[tuple[Kind, str | None, Tally], ...]
+    """With the worker's node name; None where no event told it."""
+    sent: dict[Kind, int]
+    most_active: dict[str, int]
+    """The most tasks that a worker was seen to run at once, by node name."""
 
 
 class CompatSink:
@@ -88,12 +109,9 @@ class CompatSink:
         self._overflowed = overflowed
         self._limit = limit
         self._quiet: dict[str, tuple[int, float]] = {}
-        self.tallies: dict[tuple[Kind, str | None], Tally] = {}
-        """By kind and the worker's node name; the latter is None where no event told it."""
-        self.sent: dict[Kind, int] = {}
-        """Bounded by the number of kinds."""
-        self.most_active: dict[str, int] = {}
-        """The most tasks that a worker was seen to run at once, by node name."""
+        self._tallies: dict[tuple[Kind, str | None], Tally] = {}
+        self._sent: dict[Kind, int] = {}  # bounded by the number of kinds
+        self._most_active: dict[str, int] = {}
         self._handlers: dict[type, Callable[..., None]] = {
             Sent: self._on_sent,
             Received: self._on_received,
@@ -111,31 +129,36 @@ class CompatSink:
             if handler is not None:
                 handler(effect)
 
-    def read(self, view: View) -> None:
-        """Take note that the tallies are read, and drop workers that are long gone."""
+    def read(self, view: View) -> Counts:
+        """Copy what has been counted, having dropped the workers that are long gone.
+
+        From the first time on there is something to read.
+        """
         self._counting = True
         known = {gauge.hostname for gauge in view.workers}
         self._drop_quiet(known, view.at)
         for gauge in view.workers:
-            most = self.most_active.get(gauge.hostname, 0)
-            self.most_active[gauge.hostname] = max(most, gauge.active or 0)
-        for hostname in self.most_active.keys() - known:
-            del self.most_active[hostname]
+            most = self._most_active.get(gauge.hostname, 0)
+            self._most_active[gauge.hostname] = max(most, gauge.active or 0)
+        for hostname in self._most_active.keys() - known:
+            del self._most_active[hostname]
+        tallies = [(*key, tally.copy()) for key, tally in self._tallies.items()]
+        return Counts(tuple(tallies), self._sent.copy(), self._most_active.copy())
 
     # The hot ones.
 
     def _on_sent(self, effect: Sent) -> None:
         kind = effect.kind
-        self.sent[kind] = self.sent.get(kind, 0) + 1
+        self._sent[kind] = self._sent.get(kind, 0) + 1
 
     def _on_received(self, effect: Received) -> None:
         key = effect.kind, effect.hostname
-        tally = self.tallies.get(key) or self._tally(*key)
+        tally = self._tallies.get(key) or self._tally(*key)
         tally.received += 1
 
     def _on_started(self, effect: Started) -> None:
         key = effect.kind, effect.hostname
-        tally = self.tallies.get(key) or self._tally(*key)
+        tally = self._tallies.get(key) or self._tally(*key)
         tally.started += 1
         tally.prefetch = effect.prefetch
         _record(tally.waits, effect.wait)
@@ -144,7 +167,7 @@ class CompatSink:
         if effect.inferred:
             return  # no event told it, so neither of the two would know
         key = effect.kind, effect.hostname
-        tally, state = self.tallies.get(key) or self._tally(*key), effect.state
+        tally, state = self._tallies.get(key) or self._tally(*key), effect.state
         if tally.prefetch is not None:
             tally.prefetch = 0.0
         if state is _SUCCESS:
@@ -163,14 +186,14 @@ class CompatSink:
 
     def _tally(self, kind: Kind, hostname: str | None) -> Tally:
         """Make a tally, or find the one for all workers that have none of their own."""
-        if len(self.tallies) >= self._limit:
+        if len(self._tallies) >= self._limit:
             self._overflowed()
             hostname = OTHER
-        return self.tallies.setdefault((kind, hostname), Tally())
+        return self._tallies.setdefault((kind, hostname), Tally())
 
     def _drop_quiet(self, known: set[str], at: float) -> None:
         events: dict[str, int] = {}
-        for (_, hostname), tally in self.tallies.items():
+        for (_, hostname), tally in self._tallies.items():
             if hostname is not None and hostname != OTHER and hostname not in known:
                 events[hostname] = events.get(hostname, 0) + tally.events
         before, self._quiet = self._quiet, {}
@@ -180,8 +203,8 @@ class CompatSink:
             self._quiet[hostname] = (count, since if last == count else at)
             if last == count and at - since >= FORGET_AFTER:
                 gone.add(hostname)
-        for key in [key for key in self.tallies if key[1] in gone]:
-            del self.tallies[key]
+        for key in [key for key in self._tallies if key[1] in gone]:
+            del self._tallies[key]
 
 
 def _record(cell: Cell, seconds: float | None) -> None:

@@ -5,7 +5,7 @@ that differ in what is no label of theirs (the workers of one host, the queues o
 added up.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final, cast
 
 from ..core.kinds import OTHER
@@ -13,7 +13,9 @@ from ..core.states import WorkerState
 from ..core.view import View, WorkerGauge
 from . import compat_table as table
 from .aggregate import Cell, Distribution, Family, Number
-from .compat import CompatSink, Tally
+from .by_broker import merged
+from .compat import Counts, Tally
+from .compat_table import Compat
 from .instruments import Instrument
 from .labels import Labels, label
 
@@ -27,48 +29,79 @@ Prefetched = Mapping[tuple[str | None, str | None], int]
 """How many tasks are prefetched, by node name and task name."""
 
 
-def celery_exporter(sink: CompatSink, view: View, *, started_at: float) -> tuple[Family, ...]:
+def families_of(
+    wanted: Collection[Compat],
+    counted: Counts,
+    view: View,
+    prefetched: Prefetched,
+    *,
+    started_at: float,
+) -> Iterable[Family]:
+    """Make what is asked for; see the two that make it."""
+    if Compat.CELERY_EXPORTER in wanted:
+        yield from celery_exporter(counted, view, started_at=started_at)
+    if Compat.FLOWER in wanted:
+        yield from flower(counted, view, prefetched, started_at=started_at)
+
+
+def lazily(
+    brokers: Mapping[str, Callable[[], Iterable[Family]]], *, labelled: bool
+) -> Iterable[Family]:
+    """Make the families of all brokers, once somebody reads them.
+
+    Args:
+        brokers: what makes those of each, by its name.
+        labelled: whether the names are told.
+    """
+    if labelled:
+        yield from merged((), {name: make() for name, make in brokers.items()})
+        return
+    for make in brokers.values():
+        yield from make()
+
+
+def celery_exporter(counted: Counts, view: View, *, started_at: float) -> tuple[Family, ...]:
     """Return what celery-exporter would tell.
 
     Args:
-        sink: what was counted.
+        counted: by task and worker.
         view: what the engine's tables hold.
         started_at: since when it was counted, epoch seconds.
     """
     nodes = _nodes(view)
-    counts, spread = _Counts(), _Spread()
-    for kind, sent in sink.sent.items():
+    counts, spread = _Numbers(), _Spread()
+    for kind, sent in counted.sent.items():
         counts.add(table.SENT, sent, label(kind.name), PRODUCER, label(kind.queue))
-    for (kind, hostname), tally in sink.tallies.items():
+    for kind, hostname, tally in counted.tallies:
         place = label(kind.name), _host(hostname), label(kind.queue)
         _exporter_counts(counts, place, tally)
         spread.add(table.RUNTIME, tally.runs, *place)
         spread.add(table.QUEUE_WAIT, tally.waits, *place)
-    gauges = _Counts()
+    gauges = _Numbers()
     for node, processes in nodes.items():
         gauges.least(table.WORKER_UP, int(_is_up(processes)), _host(node))
         gauges.add(table.TASKS_ACTIVE, _active(processes), _host(node))
     for queue in view.queues:
         gauges.add(table.QUEUE_LENGTH, queue.depth, label(queue.name))
-    _consumers(gauges, sink, view, alive={node for node in nodes if _is_up(nodes[node])})
+    _consumers(gauges, counted, view, alive={node for node in nodes if _is_up(nodes[node])})
     return (*counts.families(started_at), *spread.families(started_at), *gauges.families(None))
 
 
 def flower(
-    sink: CompatSink, view: View, prefetched: Prefetched, *, started_at: float
+    counted: Counts, view: View, prefetched: Prefetched, *, started_at: float
 ) -> tuple[Family, ...]:
     """Return what flower would tell.
 
     Args:
-        sink: what was counted.
+        counted: by task and worker.
         view: what the engine's tables hold.
         prefetched: read from them too.
         started_at: since when it was counted, epoch seconds.
     """
-    counts, spread, gauges = _Counts(), _Spread(), _Counts()
-    for kind, sent in sink.sent.items():
+    counts, spread, gauges = _Numbers(), _Spread(), _Numbers()
+    for kind, sent in counted.sent.items():
         counts.add(table.EVENTS, sent, PRODUCER, "task-sent", label(kind.name))
-    for (kind, hostname), tally in sink.tallies.items():
+    for kind, hostname, tally in counted.tallies:
         worker, task = label(hostname), label(kind.name)
         for event, count in _events(tally):
             if count:  # as there: what never happened has no series
@@ -87,7 +120,7 @@ def flower(
     return (*counts.families(started_at), *spread.families(started_at), *gauges.families(None))
 
 
-def _exporter_counts(counts: "_Counts", place: tuple[str, str, str], tally: Tally) -> None:
+def _exporter_counts(counts: "_Numbers", place: tuple[str, str, str], tally: Tally) -> None:
     """Add all eight, also those that are 0: queries divide the ones by the others."""
     counts.add(table.SENT, 0, place[0], PRODUCER, place[2])
     counts.add(table.RECEIVED, tally.received, *place)
@@ -112,14 +145,14 @@ def _events(tally: Tally) -> Iterable[tuple[str, int]]:
     yield "task-rejected", tally.rejected
 
 
-def _consumers(gauges: "_Counts", sink: CompatSink, view: View, *, alive: set[str]) -> None:
+def _consumers(gauges: "_Numbers", counted: Counts, view: View, *, alive: set[str]) -> None:
     """Tell who serves a queue: the living workers that took something from it."""
     takers: dict[str, set[str]] = {label(queue.name): set() for queue in view.queues}
-    for (kind, hostname), tally in sink.tallies.items():
+    for kind, hostname, tally in counted.tallies:
         if hostname in alive and kind.queue not in {None, OTHER} and tally.received:
             takers.setdefault(label(kind.queue), set()).add(hostname or "")
     for queue, workers in takers.items():
-        processes = sum(sink.most_active.get(hostname, 0) for hostname in workers)
+        processes = sum(counted.most_active.get(hostname, 0) for hostname in workers)
         gauges.add(table.ACTIVE_CONSUMERS, len(workers), queue)
         gauges.add(table.ACTIVE_WORKERS, len(workers), queue)
         gauges.add(table.ACTIVE_PROCESSES, processes, queue)
@@ -153,7 +186,7 @@ def _host(node: str | None) -> str:
     return label(node if node is None else node.partition("@")[2] or node)
 
 
-class _Counts:
+class _Numbers:
     """Numbers by instrument and labels."""
 
     def __init__(self) -> None:

@@ -80,7 +80,9 @@ def test_an_order_on_composes_web_page_is_a_task_that_the_service_sees(services,
         assert answer.status_code == 202
         assert len(answer.json()["task_id"]) == 36
         wait_for(
-            lambda: service.total("celery_task_completed_total", task="orders.ship", queue="orders")
+            lambda: service.total(
+                "celery_task_completed_total", task="orders.validate", queue="orders"
+            )
         )
         wait_for(lambda: "beat: Starting" in (tmp_path / "beat.log").read_text())
         assert beat.poll() is None

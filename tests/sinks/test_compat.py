@@ -47,11 +47,13 @@ def samples(families):
 
 
 def exporter(sink, seen=None):
-    return samples(celery_exporter(sink, seen or view(), started_at=0.0))
+    return samples(celery_exporter(sink.read(seen or view()), seen or view(), started_at=0.0))
 
 
 def of_flower(sink, seen=None, prefetched=None):
-    return samples(flower(sink, seen or view(), prefetched or {}, started_at=0.0))
+    return samples(
+        flower(sink.read(seen or view()), seen or view(), prefetched or {}, started_at=0.0)
+    )
 
 
 def place(**more):
@@ -94,14 +96,13 @@ def test_each_event_counts_where_it_happened_under_the_names_of_celery_exporter(
 def test_nothing_is_counted_before_somebody_asks():
     sink = CompatSink()
     sink.accept([ended()])
-    assert not sink.tallies
-    sink.read(view())
+    assert not sink.read(view()).tallies
     sink.accept([ended()])
-    assert [tally.succeeded for tally in sink.tallies.values()] == [1]
+    assert [tally.succeeded for _, _, tally in sink.read(view()).tallies] == [1]
 
 
 def test_what_no_event_told_is_not_counted():
-    assert not sink_of(ended(State.LOST, inferred=True)).tallies
+    assert not sink_of(ended(State.LOST, inferred=True)).read(view()).tallies
 
 
 def test_workers_of_one_host_are_added_up_and_none_of_them_may_be_down():
@@ -230,14 +231,24 @@ def test_exceptions_are_a_bounded_set():
 
 def test_a_worker_that_is_long_gone_is_dropped_and_one_that_still_works_is_not():
     sink = sink_of(ended(hostname="old@box"), ended(hostname="new@box"))
-    sink.read(view(worker("new@box")))
-    sink.read(view(worker("new@box"), at=AT + FORGET_AFTER - 1))
-    assert {hostname for _, hostname in sink.tallies} == {"old@box", "new@box"}
+
+    def workers(*known, at):
+        return {hostname for _, hostname, _ in sink.read(view(*known, at=at)).tallies}
+
+    new = worker("new@box")
+    assert workers(new, at=AT) == {"old@box", "new@box"}
+    assert workers(new, at=AT + FORGET_AFTER - 1) == {"old@box", "new@box"}
     sink.accept([ended(hostname="old@box")])  # unknown as a worker, and there
-    sink.read(view(at=AT + FORGET_AFTER + 1))
-    assert {hostname for _, hostname in sink.tallies} == {"old@box", "new@box"}
-    sink.read(view(at=AT + 3 * FORGET_AFTER))
-    assert not sink.tallies
+    assert workers(at=AT + FORGET_AFTER + 1) == {"old@box", "new@box"}
+    assert workers(at=AT + 3 * FORGET_AFTER) == set()
+
+
+def test_what_was_read_does_not_change_any_more():
+    sink = sink_of(ended(), Started(PAY, 1.0, 1.0, hostname="w@box"))
+    counted = sink.read(view())
+    before = samples(celery_exporter(counted, view(), started_at=0.0))
+    sink.accept([sent(), ended(), ended(State.FAILURE), Started(PAY, 1.0, 1.0, hostname="w@box")])
+    assert samples(celery_exporter(counted, view(), started_at=0.0)) == before
 
 
 def test_what_is_not_known_has_a_label_that_says_so():
@@ -253,8 +264,8 @@ def test_both_pages_are_one_valid_page_in_either_format():
     sink = sink_of(ended(), Started(PAY, 2.0, 1.0, hostname="w@box"))
     seen = view(worker("w@box"), queues=(QueueGauge("redis", "q", {0: 1}, None, None),))
     families = (
-        *celery_exporter(sink, seen, started_at=0.0),
-        *flower(sink, seen, {("w@box", "t"): 1}, started_at=0.0),
+        *celery_exporter(sink.read(seen), seen, started_at=0.0),
+        *flower(sink.read(seen), seen, {("w@box", "t"): 1}, started_at=0.0),
     )
     sink.accept([sent()])
     read = list(text_string_to_metric_families(openmetrics(families).decode()))
@@ -266,8 +277,8 @@ def test_of_several_brokers_each_series_says_which():
     found = merged(
         (),
         {
-            "a": celery_exporter(one, view(), started_at=0.0),
-            "b": celery_exporter(two, view(), started_at=0.0),
+            "a": celery_exporter(one.read(view()), view(), started_at=0.0),
+            "b": celery_exporter(two.read(view()), view(), started_at=0.0),
         },
     )
     told = samples(found)
@@ -281,8 +292,8 @@ def test_every_metric_of_theirs_is_on_its_page():
     )
     seen = view(worker("w@box"), queues=(QueueGauge("redis", "q", {0: 1}, None, None),))
     told = {
-        Compat.CELERY_EXPORTER: celery_exporter(sink, seen, started_at=0.0),
-        Compat.FLOWER: flower(sink, seen, {}, started_at=0.0),
+        Compat.CELERY_EXPORTER: celery_exporter(sink.read(seen), seen, started_at=0.0),
+        Compat.FLOWER: flower(sink.read(seen), seen, {}, started_at=0.0),
     }
     assert {whose: {f.instrument for f in families} for whose, families in told.items()} == {
         whose: {row.instrument for row in ROWS if row.whose is whose} for whose in Compat
