@@ -82,7 +82,8 @@ def test_an_order_on_composes_web_page_is_a_task_that_the_service_sees(services,
         wait_for(
             lambda: service.total(
                 "celery_task_completed_total", task="orders.validate", queue="orders"
-            )
+            ),
+            60.0,
         )
         wait_for(lambda: "beat: Starting" in (tmp_path / "beat.log").read_text())
         assert beat.poll() is None
