@@ -154,8 +154,8 @@ def _deploy_options(command: F) -> F:
     for name, text in (
         ("visibility-timeout", "Seconds, as the application has it (in Redis), for its alert."),
         ("oldest", "Seconds that a message may wait before there is an alert."),
-        ("backlog", "Messages in a growing queue before there is one."),
-        ("failure-ratio", "Share of a task's runs that may fail before there is one."),
+        ("backlog", "Messages in a growing queue before there is an alert."),
+        ("failure-ratio", "Share of a task's runs that may fail before there is an alert."),
         ("executable", "Path of celery-stream, for systemd."),
         ("target", "HOST:PORT that Prometheus scrapes."),
         ("prometheus", "URL that an autoscaler asks."),

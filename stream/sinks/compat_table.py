@@ -85,10 +85,17 @@ FAILED = _exporter(
     Type.COUNTER,
     ("name", "hostname", "exception", "queue_name"),
     "Tasks that failed.",
-    difference="`exception` is the class also of time limits and lost processes, and at most 50 "
-    "for each task and worker; where none is told `UnknownException`, as theirs",
+    difference="a task that hits its hard time limit counts once; `exception` is the class also "
+    "of time limits and lost processes, at most 50 for each task and worker; where none is told "
+    "`UnknownException`, as theirs",
 )
-REJECTED = _exporter("task.rejected", Type.COUNTER, _PLACE, "Messages that a worker refused.")
+REJECTED = _exporter(
+    "task.rejected",
+    Type.COUNTER,
+    _PLACE,
+    "Messages that a worker refused.",
+    difference="a task that drops itself is a failure only",
+)
 REVOKED = _exporter("task.revoked", Type.COUNTER, _PLACE, "Tasks revoked or expired.")
 RETRIED = _exporter("task.retried", Type.COUNTER, _PLACE, "Attempts that asked for another one.")
 RUNTIME = _exporter(
@@ -158,7 +165,8 @@ EVENTS = _flower(
     Type.COUNTER,
     ("worker", "type", "task"),
     "Events of tasks.",
-    difference="an event that comes twice counts once; `worker` of `task-sent` is `generic`",
+    difference="duplicates count once, as does a hard time limit; types of one's own are not "
+    "counted; `worker` of `task-sent` is `generic`",
 )
 FLOWER_RUNTIME = _flower(
     "task.runtime",
