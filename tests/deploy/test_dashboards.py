@@ -123,6 +123,17 @@ def test_every_selector_is_limited_to_the_job(names, board):
 
 
 @pytest.mark.parametrize("board", BOARDS)
+def test_what_concerns_the_process_is_shown_whichever_broker_is_chosen(board):
+    selectors = re.findall(
+        r"((?:celery|stream)_\w+)\{([^}]*)\}",
+        " ".join(expressions(board_of(Names.PROMETHEUS, board))),
+    )
+    limited = {name: 'broker=~"$broker"' in matchers for name, matchers in selectors}
+    of_process = re.compile(r"stream_(export|spool|spans|loop)_")
+    assert limited == {name: not of_process.match(name) for name in limited}
+
+
+@pytest.mark.parametrize("board", BOARDS)
 def test_both_sets_of_names_ask_the_same(board):
     """One is made from the other by the usual translation and nothing else."""
     translated = {

@@ -6,6 +6,7 @@ from typing import Final
 from ..names import Names, Series
 from ..panels import Dashboard, Variable
 from . import overview, queues, service, tasks, workers
+from .variables import OF_PROCESS
 
 BOARDS: Final[Mapping[str, Callable[[Series], Dashboard]]] = {
     "overview": overview.dashboard,
@@ -18,7 +19,7 @@ BOARDS: Final[Mapping[str, Callable[[Series], Dashboard]]] = {
 
 def dashboards(names: Names) -> dict[str, Dashboard]:
     """Make all of them for a store that calls our metrics so."""
-    series = Series(names, 'job=~"$job",broker=~"$broker"')
+    series = Series(names, f'{OF_PROCESS},broker=~"$broker"')
     return {name: make(series) for name, make in BOARDS.items()}
 
 

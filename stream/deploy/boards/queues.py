@@ -7,6 +7,7 @@ from . import variables
 
 _ALL = 'queue="*"'
 """What the broker tells of all queues together."""
+_EACH = 'queue!="*"'
 _HELD = 'state="unacknowledged"'
 
 
@@ -61,7 +62,8 @@ def _now(series: Series, chosen: Series) -> tuple[Panel, ...]:
             "Messages that workers hold, over all queues where the broker tells (on RabbitMQ with "
             "its management API only).",
             "none",
-            f"sum({series(table.QUEUE_SIZE, _HELD)}) or vector(0)",
+            f"sum({series(table.QUEUE_SIZE, f'{_HELD},{_ALL}')}) "
+            f"or sum({series(table.QUEUE_SIZE, _HELD)}) or vector(0)",
         ),
         stat(
             "Soon given out again",
@@ -160,7 +162,9 @@ def _held(series: Series, chosen: Series) -> tuple[Panel, ...]:
             "s",
             (
                 Query(f"max({series(table.QUEUE_UNACKNOWLEDGED_AGE, _ALL)})", "all"),
-                Query(f"max by (queue) ({chosen(table.QUEUE_UNACKNOWLEDGED_AGE)})", "{{queue}}"),
+                Query(
+                    f"max by (queue) ({chosen(table.QUEUE_UNACKNOWLEDGED_AGE, _EACH)})", "{{queue}}"
+                ),
             ),
         ),
         Panel(

@@ -8,6 +8,7 @@ from . import variables
 
 def dashboard(series: Series) -> Dashboard:
     """Make it."""
+    process = Series(series.names, variables.OF_PROCESS)
     return Dashboard(
         "celery-stream-service",
         "Celery / The service itself",
@@ -17,15 +18,15 @@ def dashboard(series: Series) -> Dashboard:
             variables.broker(series),
         ),
         (
-            Row("Now", _now(series)),
+            Row("Now", _now(series, process)),
             Row("Intake", _intake(series)),
-            Row("Tables and loop", _tables(series)),
-            Row("Delivery", _delivery(series)),
+            Row("Tables and loop", _tables(series, process)),
+            Row("Delivery", _delivery(process)),
         ),
     )
 
 
-def _now(series: Series) -> tuple[Panel, ...]:
+def _now(series: Series, process: Series) -> tuple[Panel, ...]:
     refused = series.rate(table.EVENTS_REJECTED)
     return (
         stat(
@@ -62,14 +63,14 @@ def _now(series: Series) -> tuple[Panel, ...]:
             "Items that were given up per second: the receiver refused them, or was away for too "
             "long.",
             "ops",
-            series.rate(table.EXPORT_DROPPED),
+            process.rate(table.EXPORT_DROPPED),
             bad=(("green", None), ("red", 0.001)),
         ),
         stat(
             "Receivers that fail",
             "Signals whose receiver failed so often that nothing is sent for a while.",
             "none",
-            f"sum({series(table.EXPORT_CIRCUIT)}) or vector(0)",
+            f"sum({process(table.EXPORT_CIRCUIT)}) or vector(0)",
             bad=(("green", None), ("red", 1.0)),
         ),
     )
@@ -132,7 +133,7 @@ def _intake(series: Series) -> tuple[Panel, ...]:
     )
 
 
-def _tables(series: Series) -> tuple[Panel, ...]:
+def _tables(series: Series, process: Series) -> tuple[Panel, ...]:
     return (
         Panel(
             "Tasks in memory",
@@ -154,18 +155,18 @@ def _tables(series: Series) -> tuple[Panel, ...]:
             "How late the loop is",
             "99th percentile. Above 0.1 s the process has too little CPU.",
             "s",
-            (Query(series.quantile(0.99, table.LOOP_DELAY), "p99"),),
+            (Query(process.quantile(0.99, table.LOOP_DELAY), "p99"),),
         ),
     )
 
 
-def _delivery(series: Series) -> tuple[Panel, ...]:
+def _delivery(process: Series) -> tuple[Panel, ...]:
     return (
         Panel(
             "Sent",
             "Spans, points and records that the receiver acknowledged.",
             "ops",
-            (Query(series.rate(table.EXPORT_SENT, by="signal"), "{{signal}}"),),
+            (Query(process.rate(table.EXPORT_SENT, by="signal"), "{{signal}}"),),
             stacked=True,
         ),
         Panel(
@@ -173,9 +174,9 @@ def _delivery(series: Series) -> tuple[Panel, ...]:
             "Items refused one by one and given up, and requests that failed and are tried again.",
             "ops",
             (
-                Query(series.rate(table.EXPORT_REJECTED), "refused"),
-                Query(series.rate(table.EXPORT_DROPPED), "given up"),
-                Query(series.rate(table.EXPORT_FAILURES), "failed requests"),
+                Query(process.rate(table.EXPORT_REJECTED), "refused"),
+                Query(process.rate(table.EXPORT_DROPPED), "given up"),
+                Query(process.rate(table.EXPORT_FAILURES), "failed requests"),
             ),
         ),
         Panel(
@@ -183,27 +184,27 @@ def _delivery(series: Series) -> tuple[Panel, ...]:
             "In memory and on disk.",
             "none",
             (
-                Query(f"sum by (signal) ({series(table.EXPORT_WAITING)})", "{{signal}} in memory"),
-                Query(f"sum by (signal) ({series(table.EXPORT_SPOOLED)})", "{{signal}} on disk"),
+                Query(f"sum by (signal) ({process(table.EXPORT_WAITING)})", "{{signal}} in memory"),
+                Query(f"sum by (signal) ({process(table.EXPORT_SPOOLED)})", "{{signal}} on disk"),
             ),
         ),
         Panel(
             "On disk",
             "Size of the files of items that wait; 0 without a spool.",
             "bytes",
-            (Query(f"sum({series(table.SPOOL_BYTES)}) or vector(0)", "spool"),),
+            (Query(f"sum({process(table.SPOOL_BYTES)}) or vector(0)", "spool"),),
         ),
         Panel(
             "Spans left out",
             "By the sampler, or by the choice of spans; they were counted before.",
             "ops",
-            (Query(series.rate(table.SPANS_UNSAMPLED), "left out"),),
+            (Query(process.rate(table.SPANS_UNSAMPLED), "left out"),),
         ),
         Panel(
             "Share of traces kept",
             "Falls below 1 when a budget of spans is exceeded.",
             "percentunit",
-            (Query(f"min({series(table.SPANS_RATIO)}) or vector(1)", "kept"),),
+            (Query(f"min({process(table.SPANS_RATIO)}) or vector(1)", "kept"),),
             most=1.0,
         ),
     )

@@ -1,8 +1,13 @@
 """What a reader of a dashboard chooses."""
 
+from typing import Final
+
 from ...sinks import instruments as table
 from ..names import Series
 from ..panels import Variable
+
+OF_PROCESS: Final = 'job=~"$job"'
+"""Matches what concerns the whole process and has no broker, whichever is chosen."""
 
 
 def job(series: Series) -> Variable:
