@@ -3,7 +3,8 @@
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from socket import socket
@@ -27,11 +28,16 @@ from .export.telemetry import Telemetry
 from .log import OccurrenceLog, logger
 from .occurrences import Occurrence, Tell
 from .pipeline import Pipeline
+from .server.compat import Asked
 from .server.http import listen
 from .service import Left, Parts, Service, Watch
+from .sinks import instruments as table
 from .sinks.aggregate import Aggregate, Family
 from .sinks.by_broker import merged
 from .sinks.capture_set import CaptureSet, Rotation
+from .sinks.compat import CompatSink
+from .sinks.compat_families import families_of, lazily
+from .sinks.compat_table import Compat
 from .sinks.gauges import gauges
 from .sinks.logs import LogSink, log_bytes
 from .sinks.metrics import MetricsSink
@@ -125,6 +131,7 @@ class _Watched(Struct, frozen=True):
     reader: Broker
     engine: Engine
     aggregate: Aggregate
+    compat: CompatSink
     tell: Tell
 
 
@@ -172,6 +179,10 @@ def compose(settings: Settings, bound: socket, log: FilteringBoundLogger) -> Ser
         )
         return merged(common, found if labelled else {})
 
+    def compatible(wanted: Asked) -> Iterable[Family]:
+        found = {name: _compatible(each, wanted) for name, each in watched.items()}
+        return lazily(found, labelled=labelled)
+
     resource = _metrics_resource(settings)
 
     def metrics() -> MetricsData:
@@ -184,6 +195,8 @@ def compose(settings: Settings, bound: socket, log: FilteringBoundLogger) -> Ser
         lines=lines,
         recorder=recorder,
         families=families,
+        compat=compatible,
+        usual=frozenset(map(Compat, settings.compat)),
         metrics=metrics,
         tell=tell,
         log=log,
@@ -202,12 +215,26 @@ def _watched(
     tell = _all((IntakeTelemetry(aggregate), OccurrenceLog(log)))
     engine = _engine(settings)
     reader = broker_of(broker, known=lambda: engine.queue_names, tell=tell)
-    return _Watched(broker, reader, engine, aggregate, tell)
+    compat = CompatSink(
+        counting=bool(settings.compat),
+        overflowed=partial(aggregate.counter(table.COMPAT_OVERFLOW).add, 1),
+    )
+    return _Watched(broker, reader, engine, aggregate, compat, tell)
 
 
 def _families(watched: _Watched) -> tuple[Family, ...]:
     """Collect what is counted of a broker, and what its tables hold."""
     return (*watched.aggregate.collect(), *gauges(watched.engine.view(time.time())))
+
+
+def _compatible(watched: _Watched, wanted: Asked) -> Callable[[], Iterable[Family]]:
+    """Copy what the pages of others are made of; return what makes them, on any thread."""
+    view = watched.engine.view(time.time())
+    counted = watched.compat.read(view)
+    prefetched = watched.engine.prefetched() if Compat.FLOWER in wanted else {}
+    return partial(
+        families_of, wanted, counted, view, prefetched, started_at=watched.aggregate.started_at
+    )
 
 
 def _spans(watched: _Watched, shared: _Shared) -> SpanSink:
@@ -242,6 +269,7 @@ def _watch(watched: _Watched, spans: SpanSink, shared: _Shared) -> Watch:
             settings=settings.log_records,
             broker=_label(watched.broker),
         ),
+        watched.compat,
     )
     return Watch(
         engine=watched.engine,

@@ -71,6 +71,10 @@ BrokerName: TypeAlias = Annotated[
     Meta(extra={"phrase": "a name of letters, digits, and . _ -"}),
 ]
 Share: TypeAlias = Annotated[float, Meta(ge=0, le=1, extra={"phrase": "a number from 0 to 1"})]
+Compats: TypeAlias = Annotated[
+    tuple[Literal["celery-exporter", "flower"], ...],
+    Meta(extra={"phrase": "celery-exporter, flower or both"}),
+]
 Names: TypeAlias = Annotated[tuple[str, ...], Meta(extra={"phrase": "a list of names"})]
 ManagementUrl: TypeAlias = Annotated[
     Annotated[str, Meta(pattern=r"^https?://[^\s/?#]+")] | None,
@@ -539,6 +543,13 @@ class Settings(BrokerOptions, frozen=True):
     listen: Annotated[
         HostPort, Meta(description="Where `/metrics` and `/health` are served; port 0: any free")
     ] = "127.0.0.1:9540"
+    compat: Annotated[
+        Compats,
+        Meta(
+            description="Whose metrics `/metrics` tells instead of ours: `celery-exporter`, "
+            "`flower` or both; `/metrics?compat=…` asks for one page, `compat=none` for ours"
+        ),
+    ] = ()
     grace: Annotated[
         Seconds, Meta(description="Seconds for draining and flushing after SIGTERM")
     ] = 10.0

@@ -5,7 +5,7 @@ arrived is processed, what was made of it is sent, and what was left is told.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from socket import socket
 
@@ -23,6 +23,7 @@ from .core.view import View
 from .export.telemetry import Telemetry
 from .occurrences import LoopDelayed, Occurrence, Signal, SourceLost, SourceOpened, Tell
 from .pipeline import Pipeline
+from .server.compat import Asked
 from .server.health import (
     ExportStatus,
     Health,
@@ -92,8 +93,13 @@ class Parts(Struct, frozen=True):
     """Records what the pipeline is given; None: nothing is recorded."""
     families: Callable[[], Sequence[Family]]
     """Collects all metrics of this moment."""
+    compat: Callable[[Asked], Iterable[Family]]
+    """Copies what those under the names of others are made of; they are made when they are read,
+    on any thread."""
+    usual: Asked
+    """Whose names a scrape gets that does not say; none: ours."""
     metrics: Callable[[], MetricsData]
-    """The same, for export."""
+    """All metrics of this moment, for export."""
     tell: Tell
     log: FilteringBoundLogger
 
@@ -186,7 +192,13 @@ class Service:
         await parts.telemetry.open()
         if parts.recorder is not None:
             await parts.recorder.open()
-        app = application(metrics=self.families, health=self.health, ready=self.is_ready)
+        app = application(
+            metrics=self.families,
+            health=self.health,
+            ready=self.is_ready,
+            compat=parts.compat,
+            usual=parts.usual,
+        )
         async with anyio.create_task_group() as tasks:
             end_http = anyio.Event()
             http = partial(serve_http, app, self._bound, stop=end_http)

@@ -90,7 +90,12 @@ def other_value(setting):
         return '{"sep": "x"}'
     if setting.shape is bool:
         return str(not setting.default).lower()
-    special = {"broker": "redis://other/1", "listen": "0.0.0.0:1", "spans.ratio": "0.5"}
+    special = {
+        "broker": "redis://other/1",
+        "compat": "flower",
+        "listen": "0.0.0.0:1",
+        "spans.ratio": "0.5",
+    }
     url = "http://h" if setting.key.endswith(("endpoint", "management")) else "x"
     usual = {dict: "a=b", int: "7", float: "7"}.get(setting.shape, url)
     optional = {"timeout": "7", "compression": "none"}.get(setting.key.rpartition("_")[2], usual)

@@ -45,6 +45,8 @@ class Received(Struct, frozen=True, gc=False):
     kind: Kind
     redelivered: bool
     """True where the same attempt had been received before."""
+    hostname: str | None = None
+    """The worker's node name."""
 
 
 class Started(Struct, frozen=True, gc=False):
@@ -57,6 +59,8 @@ class Started(Struct, frozen=True, gc=False):
     """From received, or its ETA if later, to started."""
     eta_delay: float | None = None
     """How long it was to wait for its ETA, from sent (else received) on; None without an ETA."""
+    hostname: str | None = None
+    """The worker's node name."""
 
 
 class WaitedLong(Struct, frozen=True, gc=False):

@@ -5,7 +5,7 @@ time alone (lost workers, stuck tasks, what is forgotten) happens only when a ti
 same input in the same order gives the same effects, whatever the batch boundaries.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from msgspec import Struct, structs
@@ -394,6 +394,10 @@ class Engine:
                 ("roots", self._traces.roots_dropped),
             ),
         )
+
+    def prefetched(self) -> Mapping[tuple[str | None, str | None], int]:
+        """How many tasks each worker holds that could begin, by its node name and their name."""
+        return self._tasks.prefetched()
 
     def _task_gauges(self, now: float) -> tuple[TaskGauge, ...]:
         return tuple(

@@ -215,7 +215,8 @@ class Lifecycle:
     def _tell_received(self, task: Task, delivery: Delivery) -> None:
         if task.kind.queue is not None:
             self._consumed(task.kind.queue)
-        self._emit(Received(task.kind, delivery.ordinal > 0 or delivery.redelivered))
+        hostname = None if delivery.lane is None else delivery.lane.hostname
+        self._emit(Received(task.kind, delivery.ordinal > 0 or delivery.redelivered, hostname))
 
     def _delivery_to_receive(
         self, task: Task, event: TaskReceived, lane: Lane, retries: int
@@ -323,7 +324,7 @@ class Lifecycle:
             lane.running[task.uuid] = lane.running.get(task.uuid, 0) + 1
         wait = self._progress.clamped(delivery.wait)
         prefetch = self._progress.clamped(delivery.prefetch)
-        self._emit(Started(task.kind, wait, prefetch, delivery.eta_delay))
+        self._emit(Started(task.kind, wait, prefetch, delivery.eta_delay, lane.hostname))
         if wait is not None and wait > self._long_wait:
             self._emit(waited_long(task, delivery, wait, trace=self._traces.of(task, delivery)))
         if self._beginnings:

@@ -165,7 +165,7 @@ class Straight:
         lane.holds_work = True
         if kind.queue is not None:
             self._queues.consume(kind.queue)
-        self._emit(Received(kind, False))
+        self._emit(Received(kind, False, lane.hostname))
         slots, uuid = tasks.slots, task.uuid
         del slots[SENT][kind][uuid]
         slots[RECEIVED][kind][uuid] = task
@@ -190,7 +190,7 @@ class Straight:
         task.state, task.since = _RECEIVED, now
         lane.holds_work = True
         tasks.enter(task, RECEIVED)
-        self._emit(Received(kind, False))
+        self._emit(Received(kind, False, lane.hostname))
         self._general.note_unsent(event, kind, now)
 
     def started(self, event: TaskStarted, lane: Lane, now: float) -> None:
@@ -224,7 +224,7 @@ class Straight:
         lane.holds_work = True
         lane.count_start(clock)
         lane.running[uuid] = lane.running.get(uuid, 0) + 1
-        self._emit(Started(kind, wait, prefetch))
+        self._emit(Started(kind, wait, prefetch, None, lane.hostname))
         if wait is not None and wait > self._long_wait:
             self._emit(waited_long(task, delivery, wait, trace=self._traces.of(task, delivery)))
         if self._beginnings:

@@ -5,7 +5,7 @@ limit) is read from the front of a table that is in order, so it costs the numbe
 the number of tasks. Dicts keep insertion order; a task enters a table when its phase begins.
 """
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from itertools import islice
@@ -142,6 +142,18 @@ class TaskTable:
         for kind, members in self.slots[slot].items():
             if members:
                 yield kind, members
+
+    def prefetched(self) -> Counter[tuple[str | None, str | None]]:
+        """How many tasks each worker holds that could begin, by its node name and their name.
+
+        Reads each of them: without those that wait for an ETA they are few.
+        """
+        return Counter(
+            (None if task.last.lane is None else task.last.lane.hostname, kind.name)
+            for slot in (RECEIVED, RECEIVED + STUCK, RECEIVED + UNSURE)
+            for kind, members in self.members(slot)
+            for task in members.values()
+        )
 
     def kinds_in(self, slot: int) -> list[Kind]:
         """The kinds with tasks in one phase, those that wait for an ETA or are stuck included."""

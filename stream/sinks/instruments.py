@@ -402,6 +402,11 @@ LATENCY_UNKNOWN = _counter(
     "reason",
     about="Latencies that no event told, or that are no number of seconds.",
 )
+COMPAT_OVERFLOW = _counter(
+    "stream.compat.overflow",
+    "{record}",
+    about="Records that the compatibility page has under the worker other: too many of them.",
+)
 LABELS_OVERFLOW = _counter(
     "stream.labels.overflow",
     "{record}",
