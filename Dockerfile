@@ -1,26 +1,38 @@
-# The service as an image: the wheel is built in the first stage, so that the second holds neither
-# the sources nor a build tool.
+# syntax=docker/dockerfile:1
+# The service as an image: wheels are made in the first stage and installed in the second, which so
+# holds neither the sources nor a build tool. Runs as nobody in particular on a read-only root.
 #
 #   docker build -t celery-stream .
-#   docker run -e CELERY_BROKER_URL=redis://broker:6379/0 -p 9540:9540 celery-stream
+#   docker run --read-only -e CELERY_BROKER_URL=redis://broker:6379/0 -p 9540:9540 celery-stream
 
-FROM python:3.13-slim AS build
+FROM python:3.13-slim-bookworm AS build
 WORKDIR /src
 COPY . .
-RUN pip wheel --no-cache-dir --wheel-dir /wheels .
+# kombu's Redis transport imports packaging without requiring it: the workers of
+# `celery-stream deploy compose` run from this image too.
+RUN --mount=type=cache,target=/root/.cache/pip \
+    pip wheel --wheel-dir /wheels . "packaging>=23,<27"
 
-FROM python:3.13-slim
+FROM python:3.13-slim-bookworm
+ARG VERSION=""
+ARG REVISION=""
+LABEL org.opencontainers.image.title="celery-stream" \
+      org.opencontainers.image.description="Metrics, traces and logs of a Celery cluster over OTLP" \
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}"
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
-    pip install --no-cache-dir --no-compile --no-index --find-links /wheels celery-stream \
-    && useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin stream
+    pip install --no-cache-dir --no-compile --no-index /wheels/*.whl \
+    && groupadd --gid 10001 stream \
+    && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin stream
 
 # By number, so that Kubernetes can see that it is not root.
-USER 10001
+USER 10001:10001
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 STREAM_LISTEN=0.0.0.0:9540
 EXPOSE 9540
-STOPSIGNAL SIGTERM
-# Whether the process answers, not whether the cluster is well: a restart here would not help that.
-HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
-    CMD ["python", "-c", "import os, urllib.request as u; u.urlopen('http://127.0.0.1:' + os.environ['STREAM_LISTEN'].rpartition(':')[2] + '/live', timeout=2)"]
+# Whether the process answers, not whether the cluster is well: a restart would not help that. By
+# hand, because an HTTP client takes longer to import than the question to answer.
+HEALTHCHECK --interval=15s --timeout=3s --start-period=15s \
+    CMD ["python", "-S", "-c", "import os, socket, sys; s = socket.create_connection(('127.0.0.1', int(os.environ['STREAM_LISTEN'].rpartition(':')[2])), 2); s.sendall(b'GET /live HTTP/1.0\\r\\n\\r\\n'); sys.exit(b' 200 ' not in s.recv(64))"]
 ENTRYPOINT ["celery-stream"]
 CMD ["run"]

@@ -3,43 +3,63 @@
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from socket import socket
 from uuid import uuid4
 
 import anyio
+from msgspec import Struct
 from opentelemetry.sdk.metrics.export import MetricsData
 from structlog.typing import FilteringBoundLogger
 
 from . import __version__
 from .assembly import (
-    are_exponential,
+    aggregate_of,
     decoder_of,
     engine_of,
+    log_sink,
     metrics_resource,
-    sinks_of,
+    metrics_sink,
+    span_sink,
 )
-from .brokers import broker_of
+from .brokers import Broker, Named, broker_of, named
 from .channel import Channel, Overflow
 from .config import Settings
+from .core.engine import Engine
 from .errors import StreamError
 from .export.telemetry import Telemetry
 from .log import OccurrenceLog, logger
 from .occurrences import Occurrence, Tell
 from .pipeline import Pipeline
+from .server.compat import Asked
 from .server.http import listen
-from .service import Left, Parts, Service
+from .service import Left, Parts, Service, Watch
+from .sinks import instruments as table
 from .sinks.aggregate import Aggregate, Family
+from .sinks.by_broker import merged
 from .sinks.capture_set import CaptureSet, Rotation
+from .sinks.compat import CompatSink
+from .sinks.compat_families import families_of, lazily
+from .sinks.compat_table import Compat
 from .sinks.gauges import gauges
 from .sinks.logs import log_bytes
 from .sinks.otel_metrics import metrics_data
 from .sinks.recorder import Recorder
 from .sinks.redaction import Redaction
-from .sinks.spans import draft_bytes
+from .sinks.sampling import Sampler
+from .sinks.spans import SpanSink, draft_bytes, together
 from .sinks.stdout import JsonLines
-from .sinks.telemetry import SelfTelemetry, circuits, ledgers, sampling, spools
+from .sinks.telemetry import (
+    IntakeTelemetry,
+    SelfTelemetry,
+    circuits,
+    ledgers,
+    sampling,
+    spools,
+)
 from .wire.arguments import Arguments, Editor
 from .wire.capture_lines import FORMAT, Header
 
@@ -49,7 +69,7 @@ _POLL_AGE = 30.0
 
 
 def run(settings: Settings) -> int:
-    """Watch a broker until SIGINT or SIGTERM; return the exit code.
+    """Watch the brokers until SIGINT or SIGTERM; return the exit code.
 
     Raises:
         StreamError: the broker refuses us, the port is taken, or the like.
@@ -108,6 +128,27 @@ async def serve(
     return await service.run(stop, ready)
 
 
+class _Watched(Struct, frozen=True):
+    """One broker, and what is counted of it."""
+
+    broker: Named
+    reader: Broker
+    engine: Engine
+    aggregate: Aggregate
+    compat: CompatSink
+    tell: Tell
+
+
+class _Shared(Struct, frozen=True):
+    """What all brokers have in common."""
+
+    settings: Settings
+    telemetry: Telemetry
+    lines: JsonLines
+    recorder: Recorder | None
+    sampler: Sampler
+
+
 def compose(settings: Settings, bound: socket, log: FilteringBoundLogger) -> Service:
     """Put the parts together; opens nothing.
 
@@ -115,33 +156,35 @@ def compose(settings: Settings, bound: socket, log: FilteringBoundLogger) -> Ser
         ConfigError: a setting has a value that cannot work.
     """
     started_at = time.time()
-    aggregate = Aggregate(started_at=started_at, exponential=are_exponential(settings))
+    aggregate = aggregate_of(settings, started_at=started_at)
     tell = _all((SelfTelemetry(aggregate), OccurrenceLog(log)))
     telemetry = Telemetry(
         settings.otlp, tell, spool=settings.spool, span_bytes=draft_bytes, log_bytes=log_bytes
     )
     lines = JsonLines(sys.stdout, tell=tell)
-    engine = engine_of(settings)
-    channel = Channel(settings.channel_frames, Overflow.SHED, tell=tell)
-    broker = broker_of(settings, known=lambda: engine.queue_names, tell=tell)
-    sinks = sinks_of(
-        settings,
-        aggregate,
-        telemetry=telemetry,
-        system=broker.system,
-        lines=lines if settings.records else None,
-    )
-    recorder = _recorder(settings, broker.url, tell)
+    brokers = named(settings)
+    watched = {each.name: _watched(each, settings, aggregate, log) for each in brokers}
+    recorder = _recorder(settings, watched, tell)
+    shared = _Shared(settings, telemetry, lines, recorder, Sampler(settings.spans))
+    spans = {name: _spans(each, shared) for name, each in watched.items()}
+    labelled = any(each.labelled for each in brokers)
 
     def families() -> Sequence[Family]:
-        return (
-            *aggregate.collect(),
-            *gauges(engine.view(time.time())),
+        found = {name: _families(each) for name, each in watched.items()}
+        common = (
+            *(aggregate.collect() if labelled else chain.from_iterable(found.values())),
             *ledgers(telemetry.statistics(), started_at=started_at),
             *spools(telemetry.spools(), started_at=started_at),
             *circuits(telemetry.health()),
-            *sampling(sinks.spans.statistics(), started_at=started_at),
+            *sampling(
+                together([sink.statistics() for sink in spans.values()]), started_at=started_at
+            ),
         )
+        return merged(common, found if labelled else {})
+
+    def compatible(wanted: Asked) -> Iterable[Family]:
+        found = {name: _compatible(each, wanted) for name, each in watched.items()}
+        return lazily(found, labelled=labelled)
 
     resource = metrics_resource(settings)
 
@@ -149,35 +192,117 @@ def compose(settings: Settings, bound: socket, log: FilteringBoundLogger) -> Ser
         return metrics_data(families(), resource, time.time())
 
     parts = Parts(
-        engine=engine,
-        channel=channel,
-        pipeline=Pipeline(
-            engine,
-            sinks,
-            channel=channel,
-            tell=tell,
-            decode=decoder_of(settings.log_records),
-            tap=None if recorder is None else recorder.take,
-        ),
-        sources=broker.sources,
+        watches={name: _watch(each, spans[name], shared) for name, each in watched.items()},
+        named=labelled,
         telemetry=telemetry,
         lines=lines,
         recorder=recorder,
         families=families,
+        compat=compatible,
+        usual=frozenset(map(Compat, settings.compat)),
         metrics=metrics,
         tell=tell,
         log=log,
     )
-    poll_age = max(_POLL_AGE, 3 * settings.poll_interval)
-    return Service(parts, bound, grace=settings.grace, poll_age=poll_age)
+    return Service(parts, bound, grace=settings.grace)
 
 
-def _recorder(settings: Settings, origin: str, tell: Tell) -> Recorder | None:
+def _watched(
+    broker: Named, settings: Settings, aggregate: Aggregate, log: FilteringBoundLogger
+) -> _Watched:
+    """Make what knows a broker; its counts go into *aggregate* where they need no name."""
+    if broker.labelled:
+        aggregate = aggregate_of(settings, started_at=aggregate.started_at)
+        log = log.bind(broker=broker.name)
+    tell = _all((IntakeTelemetry(aggregate), OccurrenceLog(log)))
+    engine = engine_of(settings)
+    reader = broker_of(broker, known=lambda: engine.queue_names, tell=tell)
+    compat = CompatSink(
+        counting=bool(settings.compat),
+        overflowed=partial(aggregate.counter(table.COMPAT_OVERFLOW).add, 1),
+    )
+    return _Watched(broker, reader, engine, aggregate, compat, tell)
+
+
+def _families(watched: _Watched) -> tuple[Family, ...]:
+    """Collect what is counted of a broker, and what its tables hold."""
+    return (*watched.aggregate.collect(), *gauges(watched.engine.view(time.time())))
+
+
+def _compatible(watched: _Watched, wanted: Asked) -> Callable[[], Iterable[Family]]:
+    """Copy what the pages of others are made of; return what makes them, on any thread."""
+    view = watched.engine.view(time.time())
+    counted = watched.compat.read(view)
+    prefetched = watched.engine.prefetched() if Compat.FLOWER in wanted else {}
+    return partial(
+        families_of, wanted, counted, view, prefetched, started_at=watched.aggregate.started_at
+    )
+
+
+def _spans(watched: _Watched, shared: _Shared) -> SpanSink:
+    return span_sink(
+        shared.settings,
+        shared.telemetry,
+        system=watched.reader.system,
+        sampler=shared.sampler,
+        broker=_label(watched.broker),
+    )
+
+
+def _watch(watched: _Watched, spans: SpanSink, shared: _Shared) -> Watch:
+    """Put together what makes effects of a broker's frames and tells them."""
+    settings, telemetry, recorder = shared.settings, shared.telemetry, shared.recorder
+    channel = Channel(settings.channel_frames, Overflow.SHED, tell=watched.tell)
+    sinks = (
+        metrics_sink(
+            settings,
+            watched.aggregate,
+            system=watched.reader.system,
+            traced=telemetry.spans is not None,
+        ),
+        spans,
+        log_sink(
+            settings,
+            telemetry,
+            lines=shared.lines if settings.records else None,
+            broker=_label(watched.broker),
+        ),
+        watched.compat,
+    )
+    return Watch(
+        engine=watched.engine,
+        channel=channel,
+        pipeline=Pipeline(
+            watched.engine,
+            sinks,
+            channel=channel,
+            tell=watched.tell,
+            decode=decoder_of(settings.log_records),
+            tap=None if recorder is None else recorder.take,
+        ),
+        sources=watched.reader.sources,
+        poll_age=max(_POLL_AGE, 3 * watched.broker.settings.poll_interval),
+        tell=watched.tell,
+    )
+
+
+def _label(broker: Named) -> str | None:
+    return broker.name if broker.labelled else None
+
+
+def _recorder(settings: Settings, watched: Mapping[str, _Watched], tell: Tell) -> Recorder | None:
     capture = settings.capture
     if capture.dir is None:
         return None
     mode = Arguments(capture.arguments)
-    header = Header(FORMAT, __version__, (origin,), uuid4().hex, arguments=mode)
+    header = Header(
+        FORMAT,
+        __version__,
+        tuple(each.reader.url for each in watched.values()),
+        uuid4().hex,
+        brokers=tuple(name for name, each in watched.items() if each.broker.labelled),
+        arguments=mode,
+    )
     rotation = Rotation(capture.max_bytes, capture.max_age, capture.keep)
     return Recorder(
         CaptureSet(Path(capture.dir), header, rotation),

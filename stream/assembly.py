@@ -1,11 +1,11 @@
 """What ``run`` and ``replay --export`` make of the same settings alike."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from opentelemetry.sdk.resources import Resource
 
 from .config import RecordSettings, Settings
+from .core.early import PATIENCE
 from .core.engine import Engine, Limits
 from .events import Message
 from .export.telemetry import Telemetry
@@ -13,6 +13,7 @@ from .sinks.aggregate import Aggregate
 from .sinks.logs import LogSink
 from .sinks.metrics import MetricsSink
 from .sinks.redaction import Redaction
+from .sinks.sampling import Sampler
 from .sinks.spans import SpanSink
 from .sinks.stdout import JsonLines
 from .wire.codec import Decoded, decode, decode_in_full
@@ -28,6 +29,9 @@ def engine_of(settings: Settings, *, records: bool = False) -> Engine:
         records=records,
         long_wait=settings.spans.wait or None,
         beginnings=settings.log_records.lifecycle,
+        beat=settings.beat,
+        beat_rules=settings.beat_rules,
+        patience=PATIENCE,
     )
 
 
@@ -36,46 +40,69 @@ def decoder_of(records: RecordSettings) -> Callable[[Message], Decoded]:
     return decode_in_full if records.arguments or records.results else decode
 
 
-class Sinks(NamedTuple):
-    """What makes telemetry of effects, in the order in which they are told."""
-
-    metrics: MetricsSink
-    spans: SpanSink
-    logs: LogSink
+def aggregate_of(settings: Settings, *, started_at: float) -> Aggregate:
+    """Return what metrics are counted into, from an instant (epoch seconds) on."""
+    exponential = settings.otlp.histograms == "base2_exponential_bucket_histogram"
+    return Aggregate(started_at=started_at, exponential=exponential)
 
 
-def sinks_of(
-    settings: Settings,
-    aggregate: Aggregate,
-    *,
-    telemetry: Telemetry,
-    system: str,
-    lines: JsonLines | None = None,
-) -> Sinks:
-    """Return what makes telemetry of effects.
+def metrics_sink(
+    settings: Settings, aggregate: Aggregate, *, system: str, traced: bool
+) -> MetricsSink:
+    """Return what counts effects.
 
     Args:
         settings: all of them.
-        aggregate: what is counted goes there.
-        telemetry: spans and log records go there.
+        aggregate: what it counts into.
         system: the broker, as ``messaging.system`` names it.
-        lines: where log records are written as well; None: nowhere.
+        traced: whether spans are sent, which an example could name.
     """
-    metrics = MetricsSink(
+    return MetricsSink(
         aggregate,
         system=system,
         slow=settings.spans.slow,
-        exemplars=_exemplars(settings, traced=telemetry.spans is not None),
+        exemplars=_exemplars(settings, traced=traced),
     )
-    spans = SpanSink(
+
+
+def span_sink(
+    settings: Settings, telemetry: Telemetry, *, system: str, sampler: Sampler, broker: str | None
+) -> SpanSink:
+    """Return what makes spans of effects.
+
+    Args:
+        settings: all of them.
+        telemetry: where they go.
+        system: the broker, as ``messaging.system`` names it.
+        sampler: the same for all brokers.
+        broker: what it is called; None where it is the only one.
+    """
+    return SpanSink(
         telemetry.spans,
         telemetry.resources,
         system=system,
         settings=settings.spans,
         redaction=Redaction(settings.log_records.redact),
+        sampler=sampler,
+        broker=broker,
     )
-    logs = LogSink(telemetry.logs, telemetry.resources, lines=lines, settings=settings.log_records)
-    return Sinks(metrics, spans, logs)
+
+
+def log_sink(
+    settings: Settings,
+    telemetry: Telemetry,
+    *,
+    lines: JsonLines | None = None,
+    broker: str | None,
+) -> LogSink:
+    """Return what makes log records of effects; *lines* None: they are not written as well."""
+    return LogSink(
+        telemetry.logs,
+        telemetry.resources,
+        lines=lines,
+        settings=settings.log_records,
+        broker=broker,
+    )
 
 
 def _exemplars(settings: Settings, *, traced: bool) -> bool:
@@ -83,11 +110,6 @@ def _exemplars(settings: Settings, *, traced: bool) -> bool:
     if settings.otlp.exemplars == "trace_based":
         return traced and settings.spans.process != "never"
     return settings.otlp.exemplars == "always_on"
-
-
-def are_exponential(settings: Settings) -> bool:
-    """Whether histograms of durations are sent with exponential buckets."""
-    return settings.otlp.histograms == "base2_exponential_bucket_histogram"
 
 
 def metrics_resource(settings: Settings) -> Resource:

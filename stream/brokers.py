@@ -1,11 +1,13 @@
 """What reads a broker, by the scheme of its URL: its events and its queues."""
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
-from .config import RabbitmqSettings, Settings
+from .config import BrokerOptions, BrokerSettings, RabbitmqSettings, Settings
 from .errors import ConfigError, RefusedError
 from .occurrences import Tell
 from .sources import amqp_address
@@ -23,6 +25,17 @@ REDIS = "redis"
 RABBITMQ = "rabbitmq"
 
 
+class Named(Struct, frozen=True):
+    """A broker of the settings, and what it is called."""
+
+    name: str
+    """The source of its frames."""
+    settings: BrokerSettings
+    labelled: bool
+    """Whether what is told of it carries the name: not where there is one without a name, so that
+    its series are what they always were."""
+
+
 class Broker(Struct, frozen=True):
     """A broker that is to be read."""
 
@@ -34,33 +47,74 @@ class Broker(Struct, frozen=True):
     """By what they read: its events and its queues."""
 
 
-def broker_of(settings: Settings, *, known: Callable[[], Iterable[str]], tell: Tell) -> Broker:
-    """Return what reads the broker that is configured; opens nothing.
+def named(settings: Settings) -> tuple[Named, ...]:
+    """Return the brokers of the settings, each with a name of its own.
+
+    One without a name is called by its place, ``host:port/db``; where there is no other, simply
+    by its system.
+
+    Raises:
+        ConfigError: a URL cannot be used, or two have the same name.
+    """
+    if not settings.brokers:
+        options = {name: getattr(settings, name) for name in BrokerOptions.__struct_fields__}
+        one = BrokerSettings(url=settings.broker, **options)
+        return (Named(_system_of(one), one, labelled=False),)
+    found = [Named(each.name or _place_of(each), each, True) for each in settings.brokers]
+    if len(found) == 1 and found[0].settings.name is None:
+        return (
+            msgspec.structs.replace(found[0], name=_system_of(found[0].settings), labelled=False),
+        )
+    names = [each.name for each in found]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ConfigError(f"two brokers are called {twice}; give each a name, as in NAME=URL")
+    return tuple(found)
+
+
+def _system_of(own: BrokerSettings) -> str:
+    return RABBITMQ if own.url.partition("://")[0] in amqp_address.SCHEMES else REDIS
+
+
+def _place_of(own: BrokerSettings) -> str:
+    """Return the first server's ``host:port/db``, or the path of its socket."""
+    try:
+        if _system_of(own) == RABBITMQ:
+            redacted = amqp_address.parse(own.url)[0].redacted
+        else:
+            redacted = parse_broker(own.url, own.broker_transport_options)[0].redacted
+    except RefusedError as error:
+        raise ConfigError(f"broker is wrong: {error}") from None
+    return redacted.partition(";")[0].partition("://")[2]
+
+
+def broker_of(broker: Named, *, known: Callable[[], Iterable[str]], tell: Tell) -> Broker:
+    """Return what reads a broker; opens nothing.
 
     Args:
-        settings: all of them.
+        broker: which.
         known: queues that events named.
         tell: hears of what the sources do.
 
     Raises:
         ConfigError: its URL or its options cannot be used.
     """
-    scheme = settings.broker.partition("://")[0]
-    read = _rabbitmq if scheme in amqp_address.SCHEMES else _redis
+    read = _rabbitmq if _system_of(broker.settings) == RABBITMQ else _redis
     try:
-        return read(settings, known=known, tell=tell)
+        return read(broker, known=known, tell=tell)
     except RefusedError as error:
-        raise ConfigError(f"broker is wrong: {error}") from None
+        which = f"broker {broker.name}" if broker.labelled else "broker"
+        raise ConfigError(f"{which} is wrong: {error}") from None
 
 
-def _redis(settings: Settings, *, known: Callable[[], Iterable[str]], tell: Tell) -> Broker:
-    broker, options = parse_broker(settings.broker, settings.broker_transport_options)
+def _redis(watched: Named, *, known: Callable[[], Iterable[str]], tell: Tell) -> Broker:
+    name, settings = watched.name, watched.settings
+    broker, options = parse_broker(settings.url, settings.broker_transport_options)
     replica = on_replica(broker) if settings.events_from == "replica" else None
     exchange = settings.event_exchange
-    events = RedisEvents(replica or broker, REDIS, options=options, exchange=exchange)
+    events = RedisEvents(replica or broker, name, options=options, exchange=exchange)
     queues = RedisQueues(
         broker,
-        REDIS,
+        name,
         known=known,
         configured=settings.queues,
         interval=settings.poll_interval,
@@ -70,26 +124,27 @@ def _redis(settings: Settings, *, known: Callable[[], Iterable[str]], tell: Tell
         held_interval=settings.held_interval,
         tell=tell,
     )
-    return _broker(REDIS, broker.redacted, events, queues)
+    return _broker(watched, broker.redacted, events, queues)
 
 
-def _rabbitmq(settings: Settings, *, known: Callable[[], Iterable[str]], tell: Tell) -> Broker:
-    addresses = amqp_address.parse(settings.broker)
+def _rabbitmq(watched: Named, *, known: Callable[[], Iterable[str]], tell: Tell) -> Broker:
+    name, settings = watched.name, watched.settings
+    addresses = amqp_address.parse(settings.url)
     own = settings.rabbitmq
     retain = Retain(own.retain)
     events = AmqpEvents(
         addresses,
-        RABBITMQ,
+        name,
         tell=tell,
         exchange=settings.event_exchange,
         queue_prefix=own.event_queue_prefix,
         retain=retain,
         bounds=Bounds(own.retain_messages, own.retain_bytes, own.retain_age),
-        position=_position(own) if retain is Retain.STREAM else None,
+        position=_position(own, name) if retain is Retain.STREAM else None,
     )
     queues = RabbitMqQueues(
         addresses,
-        RABBITMQ,
+        name,
         known=known,
         configured=settings.queues,
         management=_management(own, addresses[0].vhost),
@@ -98,10 +153,10 @@ def _rabbitmq(settings: Settings, *, known: Callable[[], Iterable[str]], tell: T
         tell=tell,
     )
     url = ";".join(address.redacted for address in addresses)
-    return _broker(RABBITMQ, url, events, queues)
+    return _broker(watched, url, events, queues)
 
 
-def _position(own: RabbitmqSettings) -> Position:
+def _position(own: RabbitmqSettings, name: str) -> Position:
     if own.state_dir is None:
         raise ConfigError("rabbitmq.retain = stream needs rabbitmq.state_dir, to remember how far")
     directory = Path(own.state_dir)
@@ -109,7 +164,7 @@ def _position(own: RabbitmqSettings) -> Position:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise ConfigError(f"rabbitmq.state_dir cannot be made: {exc.strerror}") from None
-    return Position(directory / f"{RABBITMQ}.offset")
+    return Position(directory / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}.offset")
 
 
 def _management(own: RabbitmqSettings, vhost: str) -> Management | None:
@@ -118,5 +173,7 @@ def _management(own: RabbitmqSettings, vhost: str) -> Management | None:
     return Management(own.management, vhost, ca_certs=own.management_ca)
 
 
-def _broker(system: str, url: str, events: Source, queues: Source) -> Broker:
-    return Broker(system, url, {f"{system} events": events, f"{system} queues": queues})
+def _broker(watched: Named, url: str, events: Source, queues: Source) -> Broker:
+    name = watched.name
+    sources = {f"{name} events": events, f"{name} queues": queues}
+    return Broker(_system_of(watched.settings), url, sources)

@@ -44,6 +44,7 @@ def _settings_options(command: F, *sections: str) -> F:
             default=None,
             help=f"{setting.meaning}.  [{setting.variable}]",
             metavar=None if yes_or_no else "VALUE",
+            multiple=setting.repeated,
         )(command)
     return command
 
@@ -206,6 +207,29 @@ def replay(
     return replay(files, **outputs, filters=filters, speed=speed, settings=settings)
 
 
+def _deploy_options(command: F) -> F:
+    """Give a command what differs from place to place; texts, since `bundle` validates them."""
+    for name, text in (
+        ("visibility-timeout", "Seconds, as the application has it (in Redis), for its alert."),
+        ("oldest", "Seconds that a message may wait before there is an alert."),
+        ("backlog", "Messages in a growing queue before there is an alert."),
+        ("failure-ratio", "Share of a task's runs that may fail before there is an alert."),
+        ("executable", "Path of celery-stream, for systemd."),
+        ("target", "HOST:PORT that Prometheus scrapes."),
+        ("prometheus", "URL that an autoscaler asks."),
+        ("secret", "Kubernetes Secret with the broker's URL."),
+        ("monitoring", "Namespace that may scrape."),
+        ("namespace", "Namespace of celery-stream."),
+        ("endpoint", "Base URL that telemetry is sent to."),
+        ("broker", "URL of the broker; not for Kubernetes, which has it in a Secret."),
+        ("image", "Image of celery-stream."),
+    ):
+        command = click.option(f"--{name}", metavar="VALUE", help=text)(command)
+    names = click.Choice(["prometheus", "otlp"])
+    text = "How the store calls metrics: translated, as by default, or as they are sent over OTLP."
+    return click.option("--names", type=names, help=text)(command)
+
+
 @cli.command()
 @click.argument("uuid")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
@@ -226,6 +250,51 @@ def diff(before: str, after: str, output: str | None) -> int:
     from .replay import diff  # noqa: PLC0415 - brings the engine
 
     return diff(before, after, output=output)
+
+
+@cli.command(name="help")
+@click.argument("topic", required=False)
+def read_help(topic: str | None) -> int:
+    """Read about a topic; without one, list them."""
+    from .help import page, topics  # noqa: PLC0415 - brings what the references are made of
+
+    if topic is None:
+        lines = "\n".join(f"* `{name}` {title}" for name, title in topics().items())
+        return _read(f"# Topics\n\n{lines}\n\nRead one with `celery-stream help TOPIC`.")
+    try:
+        return _read(page(topic))
+    except KeyError:
+        raise click.UsageError(
+            f"no topic is called {topic}; there are {', '.join(topics())}"
+        ) from None
+
+
+def _read(markdown: str) -> int:
+    """Show Markdown to a person, and hand it on as it is to anything else."""
+    from rich.console import Console  # noqa: PLC0415 - slow to import
+    from rich.markdown import Markdown  # noqa: PLC0415 - likewise
+
+    console = Console()
+    if console.is_terminal:
+        console.print(Markdown(markdown))
+    else:
+        click.echo(markdown)
+    return 0
+
+
+@cli.command()
+@click.argument(
+    "kind", type=click.Choice(["compose", "kubernetes", "grafana", "prometheus", "systemd"])
+)
+@click.option("-o", "directory", metavar="DIR", help="Write the files there instead of to stdout.")
+@click.option("--force", is_flag=True, help="Overwrite files that are there.")
+@_deploy_options
+# Any: click hands over what the options gave, texts and numbers.
+def deploy(kind: str, directory: str | None, *, force: bool, **given: Any) -> int:  # noqa: ANN401
+    """Print, or write, files to deploy with."""
+    from .deploy.command import deploy  # noqa: PLC0415 - brings the instruments
+
+    return deploy(kind, directory, force=force, given=given)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -47,19 +47,34 @@ OptionalUrl: TypeAlias = Annotated[
     Annotated[str, Meta(pattern=r"^https?://[^\s/?#]+")] | None,
     Meta(extra={"phrase": "an http:// or https:// URL"}),
 ]
+_BROKER_URL = r"(rediss?|unix|redis\+socket|sentinel|amqps?|pyamqp)://\S*"
+BROKER_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}"
+_NAMED_URL = rf"({BROKER_NAME}=)?{_BROKER_URL}"
+_URL_PHRASE = (
+    "a redis://, rediss://, redis+socket://, unix://, sentinel://, amqp:// or amqps:// URL"
+)
+# Shown nowhere, not even when they are wrong: they may hold a password in any position.
 BrokerUrl: TypeAlias = Annotated[
+    str, Meta(pattern=rf"^{_BROKER_URL}$", extra={"phrase": _URL_PHRASE, "secret": True})
+]
+# White space is in no URL, so it cannot be taken for the ; between the servers of one broker;
+# beside such a ; it is a slip.
+BrokerUrls: TypeAlias = Annotated[
     str,
     Meta(
-        pattern=r"^(rediss?|unix|redis\+socket|sentinel|amqps?|pyamqp)://\S*$",
-        # Shown nowhere, not even when it is wrong: it may hold a password in any position.
-        extra={
-            "phrase": "a redis://, rediss://, redis+socket://, unix://, sentinel://, amqp:// or "
-            "amqps:// URL",
-            "secret": True,
-        },
+        pattern=rf"^{_NAMED_URL}((?<!;)\s+{_NAMED_URL})*$",
+        extra={"phrase": _URL_PHRASE, "secret": True, "repeated": True},
     ),
 ]
+BrokerName: TypeAlias = Annotated[
+    Annotated[str, Meta(pattern=rf"^{BROKER_NAME}$")] | None,
+    Meta(extra={"phrase": "a name of letters, digits, and . _ -"}),
+]
 Share: TypeAlias = Annotated[float, Meta(ge=0, le=1, extra={"phrase": "a number from 0 to 1"})]
+Compats: TypeAlias = Annotated[
+    tuple[Literal["celery-exporter", "flower"], ...],
+    Meta(extra={"phrase": "celery-exporter, flower or both"}),
+]
 Names: TypeAlias = Annotated[tuple[str, ...], Meta(extra={"phrase": "a list of names"})]
 ManagementUrl: TypeAlias = Annotated[
     Annotated[str, Meta(pattern=r"^https?://[^\s/?#]+")] | None,
@@ -106,6 +121,34 @@ class StuckRule(Struct, frozen=True):
     prefetched: OptionalLimit = None
     running: OptionalLimit = None
     retrying: OptionalLimit = None
+
+
+class BeatRule(Struct, frozen=True):
+    """How often the tasks are sent whose name and queue match patterns (``fnmatch``).
+
+    The first rule that matches decides.
+    """
+
+    task: Annotated[str, Meta(description="Pattern of task names, like `reports.nightly`")] = "*"
+    queue: Annotated[
+        str | None, Meta(description="Pattern of queue names; unset: any, and those not known")
+    ] = None
+    every: SecondsOrOff = 0.0
+    """Seconds between two sendings; 0: not to be judged."""
+    slack: OptionalLimit = None
+    """Seconds that one may be late; None: a tenth of the interval, 2 s to a minute."""
+
+
+class BeatSettings(Struct, frozen=True):
+    """What is expected of Celery Beat."""
+
+    learn: Annotated[
+        bool,
+        Meta(
+            description="Also expect tasks that were sent five times at one interval, not only "
+            "those that `[[beat_rules]]` declare"
+        ),
+    ] = True
 
 
 class Graces(Struct, frozen=True):
@@ -439,12 +482,9 @@ class OtlpSettings(Struct, frozen=True):
     ] = {}
 
 
-class Settings(Struct, frozen=True):
-    """All settings of ``celery-stream run``."""
+class BrokerOptions(Struct, frozen=True):
+    """What concerns one broker; of several, each may have its own."""
 
-    broker: Annotated[BrokerUrl, Meta(description="URL of the broker whose events are read")] = (
-        "redis://127.0.0.1:6379/0"
-    )
     broker_transport_options: Annotated[
         Options,
         Meta(description="What the application has in Celery's setting of this name (in Redis)"),
@@ -463,9 +503,6 @@ class Settings(Struct, frozen=True):
             "Redis; costs about 10 ms for 2,000 messages); 0: never"
         ),
     ] = 0.0
-    listen: Annotated[
-        HostPort, Meta(description="Where `/metrics` and `/health` are served; port 0: any free")
-    ] = "127.0.0.1:9540"
     queues: Annotated[
         Names, Meta(description="Queues to measure besides those that are found")
     ] = ()
@@ -479,6 +516,40 @@ class Settings(Struct, frozen=True):
             "the trace that they belong to"
         ),
     ] = 1
+    rabbitmq: RabbitmqSettings = RabbitmqSettings()
+
+
+class BrokerSettings(BrokerOptions, frozen=True):
+    """One of several brokers, or one that has a name."""
+
+    url: Annotated[BrokerUrl, Meta(description="As `broker`")] = "redis://127.0.0.1:6379/0"
+    name: Annotated[BrokerName, Meta(description="Tells it from the others; unset: its place")] = (
+        None
+    )
+
+
+class Settings(BrokerOptions, frozen=True):
+    """All settings of ``celery-stream run``."""
+
+    broker: Annotated[
+        BrokerUrls,
+        Meta(
+            description="URL of the broker whose events are read. Several: the flag repeated, "
+            "white space between them, or `[[broker]]` tables; each may be `NAME=URL`"
+        ),
+    ] = "redis://127.0.0.1:6379/0"
+    brokers: tuple[BrokerSettings, ...] = ()
+    """Where there are several, or one has a name; `broker` and the options of its own else."""
+    listen: Annotated[
+        HostPort, Meta(description="Where `/metrics` and `/health` are served; port 0: any free")
+    ] = "127.0.0.1:9540"
+    compat: Annotated[
+        Compats,
+        Meta(
+            description="Whose metrics `/metrics` tells instead of ours: `celery-exporter`, "
+            "`flower` or both; `/metrics?compat=…` asks for one page, `compat=none` for ours"
+        ),
+    ] = ()
     grace: Annotated[
         Seconds, Meta(description="Seconds for draining and flushing after SIGTERM")
     ] = 10.0
@@ -502,8 +573,9 @@ class Settings(Struct, frozen=True):
     ] = 20_000
     stuck: StuckLimits = StuckLimits()
     stuck_rules: tuple[StuckRule, ...] = ()
+    beat: BeatSettings = BeatSettings()
+    beat_rules: tuple[BeatRule, ...] = ()
     graces: Graces = Graces()
-    rabbitmq: RabbitmqSettings = RabbitmqSettings()
     spans: SpanSettings = SpanSettings()
     log_records: RecordSettings = RecordSettings()
     capture: CaptureSettings = CaptureSettings()

@@ -8,16 +8,33 @@ and never shows a credential.
 
 import difflib
 import os
+import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from .config import OtlpSettings, Settings, StuckRule
-from .declaration import BY_KEY, PREFIX, RULES, SETTINGS, Setting, settings_of, shown
+from .config import (
+    BROKER_NAME,
+    BeatRule,
+    BrokerSettings,
+    OtlpSettings,
+    Settings,
+    StuckRule,
+)
+from .declaration import (
+    BROKERS,
+    BY_KEY,
+    PREFIX,
+    RULES,
+    SETTINGS,
+    Setting,
+    settings_of,
+    shown,
+)
 from .environment import BORROWED, Borrowed, read_list, read_pairs
 from .errors import ConfigError
 
@@ -29,9 +46,18 @@ _CONFIG_FILE: Final = "STREAM_CONFIG"
 _MISSPELT: Final = 0.8
 
 
-_SECTIONS: Final = frozenset(
-    ".".join(setting.path[:depth]) for setting in SETTINGS for depth in range(1, len(setting.path))
-)
+def _sections(settings: Iterable[Setting]) -> frozenset[str]:
+    """The tables that hold settings."""
+    return frozenset(
+        ".".join(each.path[:depth]) for each in settings for depth in range(1, len(each.path))
+    )
+
+
+_SECTIONS: Final = _sections(SETTINGS) | RULES.keys()
+_OF_BROKER: Final = {setting.key: setting for setting in settings_of(BrokerSettings)}
+_IN_BROKER: Final = _sections(_OF_BROKER.values())
+_NOWHERE: Final[Mapping[str, object]] = {"url": "", "name": None}
+_NAMED: Final = re.compile(rf"(?:({BROKER_NAME})=)?(.*)")
 
 
 class _Found(Struct, frozen=True):
@@ -60,14 +86,20 @@ def load(
     variables = {name: text for name, text in (os.environ if env is None else env).items() if text}
     path = file or variables.get(_CONFIG_FILE)
     tree = {} if path is None else _read_file(path)
-    rules = _rules(tree.pop(RULES, []), str(path))
+    rules = {name: _rules(name, tree.pop(name, []), str(path)) for name in RULES}
+    several = tree.get("broker")
+    several = several if isinstance(several, list) else []
+    if several:
+        del tree["broker"]
     found = {
         **_from_tree(tree, str(path)),
         **_from_environment(variables),
         **_from_flags(flags or {}),
     }
     values = {setting.key: _value(setting, found.get(setting.key)) for setting in SETTINGS}
-    settings = _build(Settings, values | {RULES: rules})
+    tables = _tables_of_brokers(several, str(path), values)
+    brokers = _brokers(tables, found.get("broker"), values)
+    settings = _build(Settings, {**values, **rules, BROKERS: brokers})
     otlp = _complete(settings.otlp, found.get("otlp.endpoint"), variables.get("ONEUPTIME_TOKEN"))
     return msgspec.structs.replace(settings, otlp=otlp)
 
@@ -87,18 +119,27 @@ def _read_file(path: str) -> dict[str, object]:
         raise ConfigError(f"The configuration file {path} is not TOML: {exc}") from exc
 
 
-def _from_tree(tree: dict[str, object], path: str, prefix: str = "") -> dict[str, _Found]:
+def _from_tree(
+    tree: dict[str, object],
+    path: str,
+    prefix: str = "",
+    *,
+    label: str = "",
+    keys: Iterable[str] = BY_KEY,
+    sections: Iterable[str] = _SECTIONS,
+) -> dict[str, _Found]:
     found: dict[str, _Found] = {}
     for name, value in tree.items():
         key = prefix + name
-        if key in BY_KEY:
+        if key in keys:
             found[key] = _Found(value, path)
-        elif key not in _SECTIONS:
-            raise _unknown(key, path, known=(*BY_KEY, *_SECTIONS, RULES))
+        elif key not in sections:
+            raise _unknown(label + key, path, [label + each for each in (*keys, *sections)])
         elif not isinstance(value, dict):
-            raise ConfigError(f"{key} = {shown(value)} (from {path}) is not a table of settings")
+            given = f"{label}{key} = {shown(value)}"
+            raise ConfigError(f"{given} (from {path}) is not a table of settings")
         else:
-            found |= _from_tree(value, path, f"{key}.")
+            found |= _from_tree(value, path, f"{key}.", label=label, keys=keys, sections=sections)
     return found
 
 
@@ -125,27 +166,67 @@ def _refuse_misspelling(name: str, ours: Iterable[str]) -> None:
 
 def _from_flags(flags: Mapping[str, object]) -> dict[str, _Found]:
     return {
-        setting.key: _Found(value, setting.flag)
+        setting.key: _Found(" ".join(value) if isinstance(value, tuple) else value, setting.flag)
         for setting in SETTINGS
-        if (value := flags.get(setting.name)) is not None
+        if (value := flags.get(setting.name)) not in (None, ())
     }
 
 
-def _rules(rules: object, path: str) -> tuple[StuckRule, ...]:
+def _tables_of_brokers(
+    tables: list[object], path: str, values: Mapping[str, object]
+) -> list[BrokerSettings]:
+    """Read ``[[broker]]`` tables; what one does not say is as *values* say for all."""
+    read = []
+    for number, table in enumerate(tables):
+        if not isinstance(table, dict):
+            raise ConfigError(f"broker (from {path}) is neither a URL nor [[broker]] tables")
+        label = f"broker[{number}]."
+        found = _from_tree(table, path, label=label, keys=_OF_BROKER, sections=_IN_BROKER)
+        own = {key: _value(_OF_BROKER[key], value, label) for key, value in found.items()}
+        read.append(_build(BrokerSettings, {**values, **_NOWHERE, **own}))
+    return read
+
+
+def _brokers(
+    tables: Sequence[BrokerSettings], given: _Found | None, values: Mapping[str, object]
+) -> tuple[BrokerSettings, ...]:
+    """Return the brokers where there are several or one has a name; else nothing.
+
+    URLs from a flag or a variable say which there are, and tables of the same name what else is
+    known of them. Celery's own variable names but one broker and does not replace tables.
+    """
+    if tables and (given is None or given.borrowed):
+        for number, table in enumerate(tables):
+            if not table.url:
+                raise ConfigError(f"broker[{number}] does not say its url")
+        return tuple(tables)
+    pairs = [_NAMED.fullmatch(text) for text in str(values["broker"]).split()]
+    named = [match.groups() for match in pairs if match is not None]
+    if not tables and [name for name, _ in named] == [None]:
+        return ()
+    plain = _build(BrokerSettings, {**values, **_NOWHERE})
+    by_name = {table.name: table for table in tables if table.name is not None}
+    return tuple(
+        msgspec.structs.replace(by_name.get(name, plain), name=name, url=url) for name, url in named
+    )
+
+
+def _rules(name: str, rules: object, path: str) -> tuple[StuckRule | BeatRule, ...]:
     if not isinstance(rules, list) or not all(isinstance(rule, dict) for rule in rules):
-        raise ConfigError(f"{RULES} (from {path}) is not a list of [[{RULES}]] tables")
-    return tuple(_rule(rule, f"{RULES}[{index}]", path) for index, rule in enumerate(rules))
+        raise ConfigError(f"{name} (from {path}) is not a list of [[{name}]] tables")
+    struct = RULES[name]
+    return tuple(_rule(struct, rule, f"{name}[{index}]", path) for index, rule in enumerate(rules))
 
 
-def _rule(rule: dict[str, object], label: str, path: str) -> StuckRule:
-    settings = list(settings_of(StuckRule))
+def _rule(struct: type[S], rule: dict[str, object], label: str, path: str) -> S:
+    settings = list(settings_of(struct))
     for name in rule:
-        if name not in StuckRule.__struct_fields__:
+        if name not in struct.__struct_fields__:
             raise _unknown(f"{label}.{name}", path, (f"{label}.{s.key}" for s in settings))
     if "task" not in rule:
         raise ConfigError(f"{label} (from {path}) does not say which task it is for")
     found = {name: _Found(value, path) for name, value in rule.items()}
-    return _build(StuckRule, {s.key: _value(s, found.get(s.key), f"{label}.") for s in settings})
+    return _build(struct, {s.key: _value(s, found.get(s.key), f"{label}.") for s in settings})
 
 
 def _unknown(key: str, path: str, known: Iterable[str]) -> ConfigError:

@@ -6,12 +6,17 @@ from typing import Final, Literal, get_args, get_origin
 import msgspec
 from msgspec import Struct
 
-from .config import Settings
+from .config import BeatRule, Settings, StuckRule
 from .environment import BORROWED
 
 PREFIX: Final = "STREAM_"
-RULES: Final = "stuck_rules"
-"""The one setting that is a list of tables: only the file can hold it."""
+RULES: Final[dict[str, type[StuckRule | BeatRule]]] = {
+    "stuck_rules": StuckRule,
+    "beat_rules": BeatRule,
+}
+"""Lists of tables: only the file can hold them."""
+BROKERS: Final = "brokers"
+"""Likewise; in the file it is called as the setting of a single one is."""
 _SHOWN_CHARACTERS: Final = 80
 
 
@@ -30,6 +35,8 @@ class Setting(Struct, frozen=True):
     """Whether it is JSON where it is given as text."""
     special_flag: str | None = None
     """Where it is not called as its key says."""
+    repeated: bool = False
+    """Whether the flag may be given several times; its texts are then one, with spaces."""
 
     @property
     def key(self) -> str:
@@ -92,7 +99,7 @@ def settings_of(struct: type[Struct], *prefix: str) -> Iterable[Setting]:
     for field in msgspec.structs.fields(struct):
         if isinstance(field.type, type) and issubclass(field.type, Struct):
             yield from settings_of(field.type, *prefix, field.name)
-        elif field.name != RULES:
+        elif field.name not in {*RULES, BROKERS}:
             yield _setting((*prefix, field.name), field)
 
 
@@ -111,6 +118,7 @@ def _setting(path: tuple[str, ...], field: msgspec.structs.FieldInfo) -> Setting
         secret=extra.get("secret", False),
         json=extra.get("json", False),
         special_flag=extra.get("flag"),
+        repeated=extra.get("repeated", False),
     )
 
 
@@ -123,5 +131,6 @@ def shown(value: object) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
 
 
-SETTINGS: Final = tuple(settings_of(Settings))
+# What everybody sets comes first; a struct has the fields that it inherits before its own.
+SETTINGS: Final = tuple(sorted(settings_of(Settings), key=lambda each: each.key != "broker"))
 BY_KEY: Final = {setting.key: setting for setting in SETTINGS}

@@ -95,6 +95,8 @@ class Tick(Struct, frozen=True, gc=False):
     """Time passed. The only way in which the core learns of time when nothing arrives."""
 
     received_at: float
+    source: str = ""
+    """The broker for whose engine it is, where there are several."""
 
 
 class Subscribed(Struct, frozen=True, gc=False):

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from opentelemetry.sdk.metrics.export import MetricsData
 from opentelemetry.sdk.resources import Resource
 
-from .assembly import are_exponential, metrics_resource, sinks_of
+from .assembly import aggregate_of, log_sink, metrics_resource, metrics_sink, span_sink
 from .config import Settings
 from .core.effects import Effect
 from .core.view import View
@@ -27,8 +27,10 @@ from .export.telemetry import Telemetry
 from .occurrences import ExportFailed, Occurrence, Signal
 from .sinks.aggregate import Aggregate
 from .sinks.base import Sink
+from .sinks.by_broker import merged
 from .sinks.gauges import gauges
 from .sinks.otel_metrics import metrics_data
+from .sinks.sampling import Sampler
 
 T = TypeVar("T")
 
@@ -46,7 +48,7 @@ _ENDING: Final = 5.0
 
 
 class Exporting:
-    """Sends what the effects of a capture come to; a sink. `send` is to be called once.
+    """Sends what the effects of a capture come to. `send` is to be called once.
 
     Args:
         settings: where to, and what.
@@ -74,7 +76,7 @@ class Exporting:
         self._metrics = _Collections.of(settings, self._tell)
         if not self._telemetry.active and self._metrics is None:
             raise ConfigError("--export needs a receiver: set OTEL_EXPORTER_OTLP_ENDPOINT")
-        self._sinks: Sequence[Sink] = ()
+        self._sampler = Sampler(settings.spans)
         self._closed = False
         self.problems: dict[Signal, str] = {}
         """Why a request failed last, of the signals of which one did."""
@@ -85,34 +87,38 @@ class Exporting:
 
     # -- what is told --------------------------------------------------------------------------
 
-    def begin(self, at: float, *, system: str) -> None:
-        """The capture begins.
+    def begin(
+        self, broker: str | None, at: float, *, system: str, view: Callable[[float], View]
+    ) -> Sink:
+        """Return the sink of one engine's effects.
 
         Args:
-            at: its first arrival.
-            system: the broker, as ``messaging.system`` names it.
+            broker: what its broker is called; None where it is the only one.
+            at: when its first frame arrived.
+            system: its broker, as ``messaging.system`` names it.
+            view: reads its tables.
         """
-        settings = self.settings
-        aggregate = Aggregate(started_at=at, exponential=are_exponential(settings))
-        self._sinks = sinks_of(settings, aggregate, telemetry=self._telemetry, system=system)
+        settings, telemetry = self.settings, self._telemetry
+        aggregate = aggregate_of(settings, started_at=at)
+        traced = telemetry.spans is not None
+        sinks = (
+            metrics_sink(settings, aggregate, system=system, traced=traced),
+            span_sink(settings, telemetry, system=system, sampler=self._sampler, broker=broker),
+            log_sink(settings, telemetry, broker=broker),
+        )
         if self._metrics is not None:
-            self._metrics.begin(aggregate, at)
+            self._metrics.begin(broker, aggregate, view)
+        return _WhileOpen(sinks, lambda: not self._closed)
 
-    def accept(self, effects: Sequence[Effect]) -> None:
-        """Make telemetry of effects, as long as the capture goes on."""
-        if not self._closed:
-            for sink in self._sinks:
-                sink.accept(effects)
-
-    def pass_time(self, now: float, view: Callable[[float], View]) -> None:
+    def pass_time(self, now: float) -> None:
         """Time passed; collects the metrics where they are due."""
         if self._metrics is not None and not self._closed:
-            self._metrics.pass_time(now, view)
+            self._metrics.pass_time(now)
 
-    def close(self, at: float, view: Callable[[float], View]) -> None:
+    def close(self, at: float) -> None:
         """The capture ends: what waiting would bring about from now on, nobody has seen."""
-        if self._metrics is not None and self._sinks:
-            self._metrics.collect(at, view)
+        if self._metrics is not None:
+            self._metrics.collect(at)
         self._closed = True
 
     # -- sending -------------------------------------------------------------------------------
@@ -194,7 +200,7 @@ class _Collections:
         self.delivery = delivery
         self._resource = resource
         self._interval = interval
-        self._aggregate: Aggregate | None = None
+        self._brokers: dict[str | None, tuple[Aggregate, Callable[[float], View]]] = {}
         self._due_at = 0.0
 
     @classmethod
@@ -214,22 +220,44 @@ class _Collections:
         resource, interval = metrics_resource(settings), settings.otlp.metric_interval
         return cls(buffer, delivery, resource=resource, interval=interval)
 
-    def begin(self, aggregate: Aggregate, at: float) -> None:
-        """Collect from this aggregate from now on."""
-        self._aggregate = aggregate
-        self._due_at = at + self._interval
+    def begin(
+        self, broker: str | None, aggregate: Aggregate, view: Callable[[float], View]
+    ) -> None:
+        """Collect what is counted of this broker as well."""
+        self._due_at = self._due_at or aggregate.started_at + self._interval
+        self._brokers[broker] = aggregate, view
 
-    def pass_time(self, now: float, view: Callable[[float], View]) -> None:
+    def pass_time(self, now: float) -> None:
         """Time passed; collects where that is due."""
         if now >= self._due_at:
             self._due_at = now + self._interval
-            self.collect(now, view)
+            self.collect(now)
 
-    def collect(self, at: float, view: Callable[[float], View]) -> None:
+    def collect(self, at: float) -> None:
         """Collect all metrics of this moment."""
-        if self._aggregate is not None:
-            families = (*self._aggregate.collect(), *gauges(view(at)))
-            self.buffer.extend([metrics_data(families, self._resource, at)])
+        if not self._brokers:
+            return
+        found = {
+            broker: (*aggregate.collect(), *gauges(view(at)))
+            for broker, (aggregate, view) in self._brokers.items()
+        }
+        alone = found.pop(None, ())
+        families = merged(alone, {name: each for name, each in found.items() if name is not None})
+        self.buffer.extend([metrics_data(families, self._resource, at)])
+
+
+class _WhileOpen:
+    """Passes effects on until the capture ends."""
+
+    def __init__(self, sinks: Sequence[Sink], is_open: Callable[[], bool]) -> None:
+        self._sinks = sinks
+        self._is_open = is_open
+
+    def accept(self, effects: Sequence[Effect]) -> None:
+        """Take in what happened."""
+        if self._is_open():
+            for sink in self._sinks:
+                sink.accept(effects)
 
 
 def _encoded(collections: Sequence[MetricsData]) -> bytes:

@@ -97,13 +97,12 @@ class OccurrenceLog:
     def __call__(self, occurrence: Occurrence) -> None:
         """Write a line, if it says something new."""
         match occurrence:
-            case SourceLost(source, reason, retry_in):
+            case SourceLost(source, reason, retry_in, refused):
                 if self._lost.get(source) != reason:
                     self._lost[source] = reason
-                    retry_in = round(retry_in, 1)
-                    self._log.warning(
-                        "source.lost", source=source, reason=reason, retry_in=retry_in
-                    )
+                    write = self._log.error if refused else self._log.warning
+                    event = "source.refused" if refused else "source.lost"
+                    write(event, source=source, reason=reason, retry_in=round(retry_in, 1))
             case SourceOpened(source, epoch):
                 self._lost.pop(source, None)
                 self._log.info("source.opened", source=source, epoch=epoch)

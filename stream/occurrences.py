@@ -53,6 +53,8 @@ class SourceLost(Struct, frozen=True, gc=False):
     reason: str
     retry_in: float
     """Seconds until the next attempt."""
+    refused: bool = False
+    """It will not work until somebody changes something."""
 
 
 class QueuesPolled(Struct, frozen=True, gc=False):

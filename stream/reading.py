@@ -18,18 +18,11 @@ from .analysis.records import Records
 from .analysis.report import Report
 from .analysis.scope import Filters, Scope
 from .analysis.tally import Tally
-from .assembly import decoder_of, engine_of
-from .brokers import RABBITMQ, REDIS
-from .channel import Channel, Overflow
-from .core.engine import Engine
-from .events import Frame, Message, Tick, Transport
+from .events import Frame, Tick
 from .exporting import Exporting
-from .pipeline import Pipeline
+from .machines import Machines
 from .sinks.base import Sink
-from .sources.amqp_address import SCHEMES
 from .sources.capture import Capture
-from .wire.capture_lines import Header
-from .wire.codec import decode
 
 _LAST_HEARTBEATS: Final = 5.0
 """Seconds after the end when the workers' states are read: two of the usual heartbeats later."""
@@ -67,16 +60,9 @@ class Reading:
         self._first_at: float | None = None
         self._pacing = Pacing(None)
         self._export = export
-        self._engine = (
-            Engine(records=True) if export is None else engine_of(export.settings, records=True)
-        )
         self._source = Capture(files, tell=self._tally)
-        self._pipeline = Pipeline(
-            self._engine,
-            [self._gathering, *sinks, *([] if export is None else [export])],
-            channel=Channel(1, Overflow.WAIT, tell=self._tally),  # unused: nothing comes between
-            tell=self._tally,
-            decode=decode if export is None else decoder_of(export.settings.log_records),
+        self._machines = Machines(
+            self._source, (self._gathering, *sinks), export=export, tell=self._tally
         )
         self._progress = Progress()
 
@@ -102,53 +88,43 @@ class Reading:
     async def _read(self) -> None:
         await self._source.run(self._put)
         if self._export is not None:
-            self._export.close(self._source.last_at, self._engine.view)
+            self._export.close(self._source.last_at)
 
     async def _put(self, frames: list[Frame]) -> None:
         if self._first_at is None:
-            self._begin(frames[0])
+            self._first_at = frames[0].received_at
+            self._scope.anchor(self._first_at)
         if delay := self._pacing.delay(frames[-1].received_at, anyio.current_time()):
             await anyio.sleep(delay)
         if isinstance(frames[0], Tick):
             for tick in frames:
                 self._pass_time(tick)
         else:
-            self._pipeline.process(frames)
+            self._machines.process(frames)
         self._progress.show(self._source.done_bytes, self._source.total_bytes, self._tally.events)
         if self._export is not None:
             await self._export.until_room()
 
-    def _begin(self, first: Frame) -> None:
-        self._first_at = first.received_at
-        self._scope.anchor(self._first_at)
-        if self._export is not None:
-            system = _system_of(first, self._source.headers)
-            self._export.begin(self._first_at, system=system)
-
     def _pass_time(self, tick: Frame) -> None:
         """Let time pass, and look at the tables where that is due."""
-        self._pipeline.process([tick])
-        self._gathering.pass_time(tick.received_at, self._engine.view)
+        self._machines.process([tick])
+        self._gathering.pass_time(tick.received_at, self._machines.view)
         if self._export is not None:
-            self._export.pass_time(tick.received_at, self._engine.view)
+            self._export.pass_time(tick.received_at)
 
     def _let_time_pass(self) -> None:
         """Advance time until every task has left, and collect the workers."""
         end = self._source.last_at
         since = _LAST_HEARTBEATS
         self._gathering.close(end)
-        self._pass_time(Tick(end + since))
-        self._records.note_states(self._engine.worker_records())
+        self._machines.tick(end + since)
+        self._records.note_states(self._machines.worker_records())
         for _ in range(_STEPS):
             since += max(1.0, since * _STEP_GROWTH)
-            self._pass_time(Tick(end + since))
-            if since > self._engine.graces.longest and self._all_left(end + since):
+            self._machines.tick(end + since)
+            if since > self._machines.longest_grace and self._machines.are_empty(end + since):
                 break
-        self._records.take_workers(self._engine.worker_records())
-
-    def _all_left(self, now: float) -> bool:
-        view = self._engine.view(now)
-        return view.tasks_in_flight == view.tasks_remembered == 0
+        self._records.take_workers(self._machines.worker_records())
 
     def _tell_damages(self) -> None:
         """Say on stderr which lines could not be read."""
@@ -168,10 +144,3 @@ class Reading:
             unrecorded=self._source.unrecorded,
             headers=self._source.headers,
         )
-
-
-def _system_of(first: Frame, headers: Sequence[Header]) -> str:
-    """Return which broker a capture is of, as ``messaging.system`` names it."""
-    schemes = {url.partition("://")[0] for header in headers for url in header.origin}
-    is_amqp = isinstance(first, Message) and first.transport is Transport.AMQP
-    return RABBITMQ if is_amqp or schemes & set(SCHEMES) else REDIS

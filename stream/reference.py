@@ -11,7 +11,9 @@ from typing import Final
 
 from .core.transitions import diagram
 from .declaration import reference
-from .sinks.instruments import TABLE
+from .server.exposition import name_of
+from .sinks.compat_table import ROWS, Row
+from .sinks.instruments import TABLE, Type
 from .sinks.record_table import FIELDS, RECORDS
 from .sinks.span_table import SPANS
 
@@ -85,6 +87,26 @@ def records() -> str:
     return f"{kinds}\n{attributes}"
 
 
+def compat() -> str:
+    """Every metric of celery-exporter and of flower, and how ours differs."""
+    return _table(
+        ("Metric", "Labels", "Ours differs in"),
+        (
+            (
+                f"`{_page_name(row)}`",
+                " ".join(f"`{name}`" for name in row.instrument.attributes),
+                row.difference,
+            )
+            for row in ROWS
+        ),
+    )
+
+
+def _page_name(row: Row) -> str:
+    suffix = "_total" if row.instrument.type is Type.COUNTER else ""
+    return name_of(row.instrument) + suffix
+
+
 def states() -> str:
     """The states of a task and what leads from one to another, as a Mermaid diagram."""
     return f"```mermaid\n{diagram()}```\n"
@@ -95,6 +117,7 @@ TABLES: Final[dict[str, Callable[[], str]]] = {
     "spans": spans,
     "records": records,
     "metrics": metrics,
+    "compat": compat,
     "states": states,
 }
 

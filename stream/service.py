@@ -5,13 +5,13 @@ arrived is processed, what was made of it is sent, and what was left is told.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from socket import socket
 
 import anyio
 from anyio.abc import TaskGroup
-from msgspec import Struct, to_builtins
+from msgspec import Struct, structs, to_builtins
 from opentelemetry.sdk.metrics.export import MetricsData
 from structlog.typing import FilteringBoundLogger
 
@@ -23,7 +23,17 @@ from .core.view import View
 from .export.telemetry import Telemetry
 from .occurrences import LoopDelayed, Occurrence, Signal, SourceLost, SourceOpened, Tell
 from .pipeline import Pipeline
-from .server.health import ExportStatus, Health, Limits, SourceStatus, Status, health, is_stale
+from .server.compat import Asked
+from .server.health import (
+    ExportStatus,
+    Health,
+    Limits,
+    SourceStatus,
+    Status,
+    health,
+    is_stale,
+    of_all,
+)
 from .server.http import application
 from .server.http import serve as serve_http
 from .sinks.aggregate import Family
@@ -37,6 +47,9 @@ _DRAIN_SHARE = 0.5
 """Of the grace: draining reads memory and is quick, flushing waits for a receiver."""
 _LOOK = 0.05
 """Seconds between two looks at the event loop."""
+_ASK_AGAIN = 60.0
+"""Seconds until one of several brokers that refused us is asked again: somebody mends a password
+while the others are watched, and a server that locks out who fails often is left in peace."""
 _LEAVING = 0.5
 """Seconds of the grace that are kept for ending the process."""
 
@@ -50,22 +63,43 @@ class Left(Struct, frozen=True):
     """Spans, points and records that were made and are lost; a spool keeps its own."""
 
 
-class Parts(Struct, frozen=True):
-    """What the service is made of, put together by the composition root."""
+class Watch(Struct, frozen=True):
+    """One broker that is watched, apart from the others from its sources to its effects.
+
+    Task ids and workers of two brokers never meet, so each has an engine; and a channel, so that
+    a flood on one sheds nothing of another.
+    """
 
     engine: Engine
     channel: Channel
     pipeline: Pipeline
     sources: Mapping[str, Source]
     """By their role: a broker has two."""
+    poll_age: float
+    """Seconds after which what its queues hold is not known any more."""
+    tell: Tell
+
+
+class Parts(Struct, frozen=True):
+    """What the service is made of, put together by the composition root."""
+
+    watches: Mapping[str, Watch]
+    """By the broker's name."""
+    named: bool
+    """Whether the names are told: not where there is one broker that nobody named."""
     telemetry: Telemetry
     lines: JsonLines
     recorder: Recorder | None
     """Records what the pipeline is given; None: nothing is recorded."""
     families: Callable[[], Sequence[Family]]
     """Collects all metrics of this moment."""
+    compat: Callable[[Asked], Iterable[Family]]
+    """Copies what those under the names of others are made of; they are made when they are read,
+    on any thread."""
+    usual: Asked
+    """Whose names a scrape gets that does not say; none: ours."""
     metrics: Callable[[], MetricsData]
-    """The same, for export."""
+    """All metrics of this moment, for export."""
     tell: Tell
     log: FilteringBoundLogger
 
@@ -77,15 +111,16 @@ class Service:
         parts: what it is made of.
         bound: the socket that it answers on.
         grace: seconds for draining and flushing.
-        poll_age: seconds after which what the queues hold is not known any more.
     """
 
-    def __init__(self, parts: Parts, bound: socket, *, grace: float, poll_age: float) -> None:
+    def __init__(self, parts: Parts, bound: socket, *, grace: float) -> None:
         self._parts = parts
         self._bound = bound
         self._grace = grace
-        self._limits = Limits(poll_age=poll_age)
-        self._status = {role: SourceStatus(role, connected=False) for role in parts.sources}
+        self._status = {
+            name: {role: SourceStatus(role, connected=False) for role in watch.sources}
+            for name, watch in parts.watches.items()
+        }
 
     # -- what can be read ----------------------------------------------------------------------
 
@@ -95,9 +130,14 @@ class Service:
         host, port = self._bound.getsockname()[:2]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
+    def views(self) -> dict[str, View]:
+        """Read the gauges from the tables of each broker, by its name."""
+        now = time.time()
+        return {name: watch.engine.view(now) for name, watch in self._parts.watches.items()}
+
     def view(self) -> View:
-        """Read the gauges from the tables."""
-        return self._parts.engine.view(time.time())
+        """Read those of the first broker."""
+        return next(iter(self.views().values()))
 
     def families(self) -> Sequence[Family]:
         """Collect all metrics of this moment."""
@@ -119,13 +159,26 @@ class Service:
             )
             for signal, each in telemetry.health().items()
         ]
-        status = Status(tuple(self._status.values()), tuple(exports))
-        return health(self.view(), status, now=time.time(), limits=self._limits)
+        found = {name: self._health_of(name, tuple(exports)) for name in self._parts.watches}
+        return of_all(found, tuple(exports)) if self._parts.named else next(iter(found.values()))
+
+    def _health_of(self, name: str, exports: tuple[ExportStatus, ...]) -> Health:
+        watch, now = self._parts.watches[name], time.time()
+        status = Status(tuple(self._status[name].values()), exports)
+        limits = Limits(poll_age=watch.poll_age)
+        return health(watch.engine.view(now), status, now=now, limits=limits)
 
     def is_ready(self) -> bool:
-        """Whether every source is connected, and what workers send arrives."""
-        connected = all(status.connected for status in self._status.values())
-        return connected and not is_stale(self.view(), now=time.time())
+        """Whether every source of a broker is connected, and what its workers send arrives.
+
+        Of several brokers one is enough: who takes us out of service loses sight of all of them.
+        """
+        now = time.time()
+        return any(
+            all(status.connected for status in self._status[name].values())
+            and not is_stale(view, now=now)
+            for name, view in self.views().items()
+        )
 
     # -- running -------------------------------------------------------------------------------
 
@@ -139,7 +192,13 @@ class Service:
         await parts.telemetry.open()
         if parts.recorder is not None:
             await parts.recorder.open()
-        app = application(metrics=self.families, health=self.health, ready=self.is_ready)
+        app = application(
+            metrics=self.families,
+            health=self.health,
+            ready=self.is_ready,
+            compat=parts.compat,
+            usual=parts.usual,
+        )
         async with anyio.create_task_group() as tasks:
             end_http = anyio.Event()
             http = partial(serve_http, app, self._bound, stop=end_http)
@@ -150,7 +209,7 @@ class Service:
                 tasks.start_soon(parts.recorder.run, name="capture")
             tasks.start_soon(self._watch_loop, name="loop")
             processed = anyio.Event()
-            tasks.start_soon(self._process, processed, name="pipeline")
+            tasks.start_soon(self._process, processed, name="pipelines")
             self._announce()
             if ready is not None:
                 ready(self)
@@ -174,19 +233,24 @@ class Service:
 
     async def _take_in(self, stop: anyio.Event) -> None:
         async with anyio.create_task_group() as intake:
-            for role, source in self._parts.sources.items():
-                self._open(intake, role, source)
-            intake.start_soon(Ticker().run, self._parts.channel.put, name="ticker")
+            several = len(self._parts.watches) > 1
+            for name, watch in self._parts.watches.items():
+                for role, source in watch.sources.items():
+                    self._open(intake, name, role, source)
+                ticker = Ticker(source=name if several else "")
+                intake.start_soon(ticker.run, watch.channel.put, name=f"{name} ticker")
             await stop.wait()
             intake.cancel_scope.cancel()
 
-    def _open(self, intake: TaskGroup, role: str, source: Source) -> None:
+    def _open(self, intake: TaskGroup, name: str, role: str, source: Source) -> None:
         opening = partial(
             keep_open,
             source,
-            self._parts.channel.put,
+            self._parts.watches[name].channel.put,
             backoff=Backoff(),
-            tell=partial(self._tell_of_source, role),
+            tell=partial(self._tell_of_source, name, role),
+            # A broker that refuses us is no reason to lose sight of the others.
+            ask_again=_ASK_AGAIN if len(self._parts.watches) > 1 else None,
         )
         intake.start_soon(opening, name=role)
 
@@ -198,14 +262,17 @@ class Service:
             self._parts.tell(LoopDelayed(max(0.0, anyio.current_time() - due)))
 
     async def _process(self, processed: anyio.Event) -> None:
-        await self._parts.pipeline.run()
+        async with anyio.create_task_group() as pipelines:
+            for name, watch in self._parts.watches.items():
+                pipelines.start_soon(watch.pipeline.run, name=f"{name} pipeline")
         processed.set()
 
     async def _drain(self, processed: anyio.Event, end_http: anyio.Event) -> Left:
         """Process what has arrived and send what came of it, within the grace."""
         parts = self._parts
         deadline = anyio.current_time() + self._grace
-        parts.channel.close()
+        for watch in parts.watches.values():
+            watch.channel.close()
         with anyio.move_on_after(self._grace * _DRAIN_SHARE):
             await processed.wait()
         end_http.set()  # it takes a second, and must not come on top of the grace
@@ -215,7 +282,9 @@ class Service:
         with anyio.move_on_after(self._grace * _DRAIN_SHARE / 2):
             await parts.lines.until_written()  # last: nobody may be reading
         items = await parts.telemetry.flush(max(0.0, deadline - anyio.current_time() - _LEAVING))
-        left = Left(parts.channel.statistics().waiting, items)
+        left = Left(
+            sum(watch.channel.statistics().waiting for watch in parts.watches.values()), items
+        )
         parts.log.info(
             "service.stopped",
             frames_left=left.frames,
@@ -227,18 +296,17 @@ class Service:
         )
         return left
 
-    def _tell_of_source(self, role: str, occurrence: Occurrence) -> None:
+    def _tell_of_source(self, name: str, role: str, occurrence: Occurrence) -> None:
         """Keep the status of a source, and name it by its role."""
+        status = self._status[name]
         match occurrence:
             case SourceOpened(_, epoch):
-                self._status[role] = SourceStatus(role, connected=True, epoch=epoch)
+                status[role] = SourceStatus(role, connected=True, epoch=epoch)
                 occurrence = SourceOpened(role, epoch)
-            case SourceLost(_, reason, retry_in):
-                epoch = self._status[role].epoch
-                self._status[role] = SourceStatus(
-                    role, connected=False, epoch=epoch, last_error=reason
-                )
-                occurrence = SourceLost(role, reason, retry_in)
+            case SourceLost(_, reason):
+                epoch = status[role].epoch
+                status[role] = SourceStatus(role, connected=False, epoch=epoch, last_error=reason)
+                occurrence = structs.replace(occurrence, source=role)
             case _:
                 pass
-        self._parts.tell(occurrence)
+        self._parts.watches[name].tell(occurrence)

@@ -44,6 +44,7 @@ async def keep_open(
     backoff: Backoff,
     tell: Tell,
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+    ask_again: float | None = None,
 ) -> None:
     """Run *source*, again and again after it was lost, until its input ends.
 
@@ -51,8 +52,16 @@ async def keep_open(
     ends. An exception that nobody foresaw counts as lost too: a bug in one source must not stop
     the others, and its place is told. What *put* raises is passed on.
 
+    Args:
+        source: what to keep open.
+        put: takes its frames.
+        backoff: how long to wait after a loss.
+        tell: hears what becomes of it.
+        sleep: waits for so many seconds.
+        ask_again: seconds to wait where it is refused; None: it is not asked again.
+
     Raises:
-        RefusedError: the source will never work as configured.
+        RefusedError: the source will never work as configured, and is not to be asked again.
     """
     epoch = 0
 
@@ -62,11 +71,13 @@ async def keep_open(
         tell(SourceOpened(source.name, epoch))
 
     while True:
-        spell = _Spell(put, opened)
+        spell, refused = _Spell(put, opened), False
         try:
             return await source.run(spell.put)
-        except RefusedError:
-            raise
+        except RefusedError as exc:
+            if ask_again is None:
+                raise
+            reason, refused = str(exc), True
         except LostError as exc:
             reason = str(exc)
         except Exception as exc:
@@ -74,7 +85,9 @@ async def keep_open(
                 raise
             reason = _place(exc)
         delay = backoff.after(spell.lasted())
-        tell(SourceLost(source.name, reason, delay))
+        if refused and ask_again is not None:
+            delay = ask_again
+        tell(SourceLost(source.name, reason, delay, refused))
         await sleep(delay)
 
 

@@ -5,7 +5,7 @@ from typing import Literal, get_args
 
 import pytest
 
-from stream.config import Settings, StuckRule, host_and_port
+from stream.config import BeatRule, Settings, StuckRule, host_and_port
 from stream.configure import inherited_environment, load
 from stream.declaration import SETTINGS, reference
 from stream.errors import ConfigError
@@ -90,7 +90,12 @@ def other_value(setting):
         return '{"sep": "x"}'
     if setting.shape is bool:
         return str(not setting.default).lower()
-    special = {"broker": "redis://other/1", "listen": "0.0.0.0:1", "spans.ratio": "0.5"}
+    special = {
+        "broker": "redis://other/1",
+        "compat": "flower",
+        "listen": "0.0.0.0:1",
+        "spans.ratio": "0.5",
+    }
     url = "http://h" if setting.key.endswith(("endpoint", "management")) else "x"
     usual = {dict: "a=b", int: "7", float: "7"}.get(setting.shape, url)
     optional = {"timeout": "7", "compression": "none"}.get(setting.key.rpartition("_")[2], usual)
@@ -413,3 +418,18 @@ def test_a_child_process_does_not_inherit_another_broker(monkeypatch: pytest.Mon
     monkeypatch.setenv("CELERY_BROKER_WRITE_URL", "redis://production/0")
     env = inherited_environment(CELERY_BROKER_URL="redis://ours/0")
     assert {name for name in env if name.startswith("CELERY_")} == {"CELERY_BROKER_URL"}
+
+
+def test_beat_rules_declare_intervals(tmp_path: Path) -> None:
+    text = """
+        [[beat_rules]]
+        task = "app.nightly"
+        every = 86400
+        slack = 600
+        [[beat_rules]]
+        task = "app.hourly.*"
+    """
+    assert load(write(tmp_path, text), env={}).beat_rules == (
+        BeatRule("app.nightly", every=86400.0, slack=600.0),
+        BeatRule("app.hourly.*"),
+    )

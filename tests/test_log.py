@@ -222,3 +222,15 @@ def test_what_is_ordinary_leaves_no_line():
         QueuesPolled("redis", 0.1, 0),
     ]
     assert lines_of(*ordinary) == []
+
+
+def test_a_broker_that_refuses_is_an_error_that_somebody_must_mend():
+    refused = SourceLost("mail events", "wrong password", 60.0, refused=True)
+    (line,) = lines_of(refused, refused)
+    assert line == {
+        "event": "source.refused",
+        "level": "error",
+        "source": "mail events",
+        "reason": "wrong password",
+        "retry_in": 60.0,
+    }

@@ -17,7 +17,9 @@ from stream.analysis.report import Recording, decode_report
 from stream.cli import main
 from stream.core.record import WorkerRecord
 from stream.core.states import WorkerState
-from stream.wire.capture_lines import FORMAT, Gap, Header, gap_line, header_line
+from stream.events import Message, Tick, Transport
+from stream.reading import Reading
+from stream.wire.capture_lines import FORMAT, Gap, Header, frame_lines, gap_line, header_line
 from tests.builders import T0
 from tests.servers import ROOT
 
@@ -169,6 +171,24 @@ def test_a_capture_in_pieces_is_replayed_as_one_in_whatever_order_they_are_given
     two.write_bytes(b"".join(lines[90:]))
     replay(two, one)
     assert (replay.tasks_file.read_bytes(), replay.workers_file.read_bytes()) == whole
+
+
+def test_brokers_that_were_recorded_together_have_nothing_in_common(tmp_path):
+    """The same id, worker and process on two brokers, of which one goes on and one does not."""
+    header = Header(1, recording="ab", brokers=("shop", "mail"))
+    frames = []
+    for source, ends in (("shop", True), ("mail", False)):
+        lines = Lines().task("u", 1.0, ends=ends).write(tmp_path / "lines").read_text().splitlines()
+        frames += [
+            Message(T0 + 1 + n, source, Transport.EVENT, b"", line.encode())
+            for n, line in enumerate(lines)
+        ]
+        frames += [Tick(T0 + 9.0, source)]
+    capture = tmp_path / "two.jsonl"
+    capture.write_bytes(header_line(header) + frame_lines(frames))
+    reading = Reading([str(capture)])
+    reading.read()
+    assert reading.report().states == {"SUCCESS": 1, "UNKNOWN": 1}
 
 
 def test_a_task_that_never_ended_is_told_as_unknown(replay, capture):

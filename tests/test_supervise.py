@@ -37,7 +37,7 @@ class Log:
     async def put(self, frames):
         self.frames += frames
 
-    async def keep_open(self, *attempts, put=None):
+    async def keep_open(self, *attempts, put=None, ask_again=None):
         backoff = Backoff(first=1.0, most=4.0, jitter=lambda: 1.0)
         await keep_open(
             Scripted(*attempts),
@@ -45,6 +45,7 @@ class Log:
             backoff=backoff,
             tell=self.told.append,
             sleep=self.sleep,
+            ask_again=ask_again,
         )
 
 
@@ -134,3 +135,21 @@ def test_a_healthy_spell_makes_the_delays_start_anew():
 def test_jitter_only_shortens_a_delay():
     backoff = Backoff(first=1.0, most=1.0)
     assert all(0.5 <= backoff.after(0.0) <= 1.0 for _ in range(100))
+
+
+async def test_one_that_is_to_be_asked_again_says_that_it_was_refused_and_waits():
+    log = Log()
+    refused = RefusedError("wrong password")
+    await log.keep_open([refused], [refused], [Tick(1.0)], ask_again=60.0)
+    assert log.told == [
+        SourceLost("main", "wrong password", 60.0, refused=True),
+        SourceLost("main", "wrong password", 60.0, refused=True),
+        SourceOpened("main", 1),
+    ]
+    assert log.slept == [60.0, 60.0]
+
+
+async def test_a_loss_after_a_refusal_waits_no_longer_than_any_other():
+    log = Log()
+    await log.keep_open([RefusedError("no")], [Tick(1.0), LOST], [], ask_again=60.0)
+    assert log.slept == [60.0, 2.0]

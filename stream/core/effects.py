@@ -45,6 +45,8 @@ class Received(Struct, frozen=True, gc=False):
     kind: Kind
     redelivered: bool
     """True where the same attempt had been received before."""
+    hostname: str | None = None
+    """The worker's node name."""
 
 
 class Started(Struct, frozen=True, gc=False):
@@ -57,6 +59,8 @@ class Started(Struct, frozen=True, gc=False):
     """From received, or its ETA if later, to started."""
     eta_delay: float | None = None
     """How long it was to wait for its ETA, from sent (else received) on; None without an ETA."""
+    hostname: str | None = None
+    """The worker's node name."""
 
 
 class WaitedLong(Struct, frozen=True, gc=False):
@@ -284,6 +288,39 @@ class Advised(Struct, frozen=True, gc=False):
     at: float
 
 
+class PeriodicLate(Struct, frozen=True, gc=False):
+    """A task that is sent at fixed intervals was not sent when due; told once until it is."""
+
+    kind: Kind
+    every: float
+    """Seconds between two sendings."""
+    due_at: float
+    at: float
+
+
+class PeriodicMissed(Struct, frozen=True, gc=False):
+    """The next sending of such a task is due, and this one has not come."""
+
+    kind: Kind
+    every: float
+    due_at: float
+    """When the one that was missed should have been sent."""
+    row: int
+    """How many were missed in a row, this one included."""
+    at: float
+
+
+class PeriodicResumed(Struct, frozen=True, gc=False):
+    """A task that was late is sent again."""
+
+    kind: Kind
+    every: float
+    behind: float
+    """Seconds after the first instant at which it was due."""
+    missed: int
+    at: float
+
+
 class GapMarked(Struct, frozen=True, gc=False):
     """A subscription was interrupted; what was published meanwhile was not seen."""
 
@@ -336,5 +373,8 @@ Effect: TypeAlias = (
     | WorkerChanged
     | EventsMissed
     | GapMarked
+    | PeriodicLate
+    | PeriodicMissed
+    | PeriodicResumed
     | Odd
 )

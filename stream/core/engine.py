@@ -5,12 +5,12 @@ time alone (lost workers, stuck tasks, what is forgotten) happens only when a ti
 same input in the same order gives the same effects, whatever the batch boundaries.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from msgspec import Struct, structs
 
-from ..config import Graces, StuckLimits, StuckRule
+from ..config import BeatRule, BeatSettings, Graces, StuckLimits, StuckRule
 from ..events import (
     Event,
     QueueDepth,
@@ -32,10 +32,13 @@ from ..events import (
     WorkerOffline,
     WorkerOnline,
 )
+from .early import Early
 from .effects import Effect, GapMarked, TaskForgotten
 from .kinds import Kind, Kinds
+from .lanes import Lane
 from .lifecycle import Lifecycle
 from .limits import History, PhaseLimits
+from .periodic import Periodic
 from .progress import Progress
 from .queues import QueueTable
 from .record import WorkerRecord, record_of
@@ -74,9 +77,13 @@ class Engine:
         graces: how long to wait before giving something up.
         stuck: limits of the phases.
         stuck_rules: limits of their own for some task names.
+        beat: whether intervals of sending are learned.
+        beat_rules: those that are declared.
         records: tell the whole record of each task and worker when it is forgotten.
         long_wait: seconds of waiting from which `WaitedLong` is told; None: never.
         beginnings: tell `AttemptBegan` of each attempt.
+        patience: seconds that what a worker tells of a task waits for the producer's word, which
+            tells its queue; 0: not at all. As long as `PATIENCE` wherever real traffic is read.
         straight: take what is as usual the short way, which changes no effect; the tests compare.
     """
 
@@ -87,9 +94,12 @@ class Engine:
         *,
         stuck: StuckLimits | None = None,
         stuck_rules: tuple[StuckRule, ...] = (),
+        beat: BeatSettings | None = None,
+        beat_rules: tuple[BeatRule, ...] = (),
         records: bool = False,
         long_wait: float | None = None,
         beginnings: bool = False,
+        patience: float = 0.0,
         straight: bool = True,
     ) -> None:
         limits = limits or Limits()
@@ -114,11 +124,17 @@ class Engine:
         self._progress = Progress(
             self._tasks, self._kinds, traces=self._traces, emit=emit, ran=self._limits.learn
         )
+        self._periodic = Periodic(
+            beat_rules, self._kinds, learn=beat is None or beat.learn, emit=emit
+        )
+        self._early = Early(patience, apply=self._apply, kept=self._tasks.reserve)
         self._lifecycle = Lifecycle(
             self._tasks,
             self._kinds,
             self._progress,
             traces=self._traces,
+            early=self._early,
+            periodic=self._periodic,
             emit=emit,
             consumed=self._queues.consume,
             heard_queue=self._queues.hear_of,
@@ -160,6 +176,8 @@ class Engine:
                 self._kinds,
                 queues=self._queues,
                 traces=self._traces,
+                early=self._early,
+                periodic=self._periodic,
                 general=self._lifecycle,
                 emit=emit,
                 ran=self._limits.learn,
@@ -226,6 +244,7 @@ class Engine:
         if mark.silent_since is not None:
             seconds = max(0.0, mark.received_at - mark.silent_since)
             broker.gap_seconds += seconds
+            self._periodic.gap(self._now)
             self._emit(GapMarked(mark.source, mark.epoch, seconds, self._now))
         return effects
 
@@ -235,10 +254,10 @@ class Engine:
         now = self._now
         for task in self._tasks.due(now):
             self._progress.come_due(task, now)
-        self._lifecycle.tell_unrouted(now)
         self._workers.look(now)
         self._workers.give_up_silent(now)
         self._stuck.look(now)
+        self._periodic.look(now)
         for task in self._tasks.forget(now - self.graces.remembered):
             if self._records:
                 self._emit(TaskForgotten(task.first_seen, record_of(task)))
@@ -253,7 +272,13 @@ class Engine:
     def _begin(self, now: float) -> list[Effect]:
         self._effects.clear()
         self._now = max(self._now, now)  # a clock that is set back must not turn time back
+        if self._early.due_at <= self._now:
+            self._early.pass_time(self._now)
         return self._effects
+
+    def _apply(self, event: Event, lane: Lane, now: float) -> None:
+        """Take in an event that was kept."""
+        self._handlers[type(event)](event, lane, now)
 
     def _sent_at(self, uuid: str) -> float | None:
         task = self._tasks.by_uuid.get(uuid)
@@ -268,8 +293,7 @@ class Engine:
             numbers.kind(kind)
         lanes_known, newest = self._workers.state(numbers)
         tables = self._tasks.state(numbers)
-        unrouted = [numbers.task(task) for task in self._lifecycle.unrouted.values()]
-        before = [numbers.task(task) for task in self._lifecycle.unrouted_before.values()]
+        early = self._early.rows(numbers.lane)
         rows = [numbers.row(task) for task in numbers.tasks]
         return seal(
             EngineState(
@@ -286,8 +310,8 @@ class Engine:
                 tasks=rows,
                 tables=tables,
                 returned=self._progress.returned,
-                unrouted=unrouted,
-                unrouted_before=before,
+                early=early,
+                untold=sorted(self._early.untold),
                 never_sent=self._lifecycle.never_sent,
                 anything_sent=self._lifecycle.anything_sent,
                 histories=[
@@ -302,6 +326,7 @@ class Engine:
                 queues_overflowed=self._queues.overflowed,
                 peeked=self._traces.peeked,
                 roots=self._traces.roots,
+                rhythms=self._periodic.rows(numbers.kind),
             )
         )
 
@@ -326,10 +351,8 @@ class Engine:
         self._traces.restore(self._tasks.by_uuid, state.peeked, state.roots)
         self._progress.returned = state.returned
         lifecycle = self._lifecycle
-        lifecycle.unrouted = {tasks[each].uuid: tasks[each] for each in state.unrouted}
-        lifecycle.unrouted_before = {
-            tasks[each].uuid: tasks[each] for each in state.unrouted_before
-        }
+        self._periodic.restore(state.rhythms, kinds)
+        self._early.restore(state.early, state.untold, lanes)
         lifecycle.never_sent, lifecycle.anything_sent = state.never_sent, state.anything_sent
         for number, counts, total in state.histories:
             self._limits.histories[kinds[number]] = History(counts, total)
@@ -360,6 +383,7 @@ class Engine:
             self._tasks.in_flight,
             self._tasks.remembered,
             self._last_event_at,
+            self._periodic.gauges(now),
             (
                 ("in_flight", self._tasks.given_up),
                 ("remembered", self._tasks.forgotten_early),
@@ -370,6 +394,10 @@ class Engine:
                 ("roots", self._traces.roots_dropped),
             ),
         )
+
+    def prefetched(self) -> Mapping[tuple[str | None, str | None], int]:
+        """How many tasks each worker holds that could begin, by its node name and their name."""
+        return self._tasks.prefetched()
 
     def _task_gauges(self, now: float) -> tuple[TaskGauge, ...]:
         return tuple(

@@ -21,6 +21,7 @@ from ..events import (
 )
 from .attribution import EndEvent, begins_before, end_of, epoch, same, to_end
 from .beginnings import attempt_began, waited_long
+from .early import Early
 from .effects import (
     Advice,
     Advised,
@@ -34,6 +35,7 @@ from .effects import (
 from .failure import cause_of, error_type
 from .kinds import Kind, Kinds
 from .lanes import Lane
+from .periodic import Periodic
 from .progress import Progress, again
 from .states import State
 from .tables import TaskTable
@@ -57,6 +59,8 @@ class Lifecycle:
         progress: keeps the tasks' states in line.
         traces: which trace each task belongs to.
         emit: takes each effect.
+        early: keeps what workers tell of a task before its producer does.
+        periodic: told of each task that no other task sent.
         consumed: told the queue of each message that a worker took, where it is known.
         heard_queue: told each queue name.
         long_wait: seconds of waiting from which `WaitedLong` is told.
@@ -70,6 +74,8 @@ class Lifecycle:
         progress: Progress,
         *,
         traces: Traces,
+        early: Early,
+        periodic: Periodic,
         emit: Callable[[Effect], None],
         consumed: Callable[[str], None],
         heard_queue: Callable[[str], None],
@@ -80,15 +86,13 @@ class Lifecycle:
         self._kinds = kinds
         self._progress = progress
         self._traces = traces
+        self._early = early
+        self._periodic = periodic
         self._emit = emit
         self._long_wait = long_wait
         self._beginnings = beginnings
         self._consumed = consumed
         self._heard_queue = heard_queue
-        # Received before they were sent, as far as we saw: nearly always the producer's event is a
-        # few milliseconds late and tells the queue, so what to count is put off until then.
-        self.unrouted: dict[str, Task] = {}
-        self.unrouted_before: dict[str, Task] = {}
         self.never_sent = 0
         self.anything_sent = False
 
@@ -106,6 +110,8 @@ class Lifecycle:
             self._fill_sent(task, delivery, event, lane)
             self.anything_sent = True
             self._progress.enter(task, delivery, now)
+            if event.parent_id is None:
+                self._periodic.sent(kind, min(event.timestamp + lane.offset, now))
         else:
             added = self._add_sent(task, event, lane, now)
             if added is None:
@@ -124,6 +130,7 @@ class Lifecycle:
                 delivery.ordinal,
             )
         )
+        self._early.told(event.uuid, event.name, now)
 
     def task_of(self, event: TaskSent | TaskReceived, kind: Kind, delivery: Delivery) -> Task:
         """Make a task that was not known, a child of the attempt of its parent that runs now."""
@@ -151,8 +158,6 @@ class Lifecycle:
         self._fill_sent(task, delivery, event, lane)
         self._progress.learn(task, event, queue=event.queue)
         self._progress.update(task, now)
-        if self.unrouted.pop(task.uuid, None) or self.unrouted_before.pop(task.uuid, None):
-            self._tell_received(task, task.first)
         return delivery
 
     def _fill_sent(self, task: Task, delivery: Delivery, event: TaskSent, lane: Lane) -> None:
@@ -170,13 +175,8 @@ class Lifecycle:
         task = self._tasks.by_uuid.get(event.uuid)
         retries = event.retries or 0
         if task is None:
-            delivery = Delivery(retries, state=State.RECEIVED)
-            kind = self._kinds.get(event.name, None)
-            task = self.task_of(event, kind, delivery)
-            self._traces.foresee(task)
-            self._fill_received(task, delivery, event, lane)
-            self._progress.enter(task, delivery, now)
-            self.unrouted[task.uuid] = task
+            if not self._early.keep(event, lane, now):
+                self.received_unsent(event, lane, now)
             return
         last = task.last
         if task.past is None and last.lane is None and last.retries == retries:
@@ -193,20 +193,30 @@ class Lifecycle:
         self._tell_received(task, delivery)
         self._progress.update(task, now)
 
+    def received_unsent(self, event: TaskReceived, lane: Lane, now: float) -> None:
+        """A worker took a message of which no producer told."""
+        delivery = Delivery(event.retries or 0, state=State.RECEIVED)
+        kind = self._kinds.get(event.name, None)
+        task = self.task_of(event, kind, delivery)
+        self._traces.foresee(task)
+        self._fill_received(task, delivery, event, lane)
+        self._progress.enter(task, delivery, now)
+        self._tell_received(task, delivery)
+        self.note_unsent(event, kind, now)
+
+    def note_unsent(self, event: TaskReceived, kind: Kind, now: float) -> None:
+        """Count tasks whose sending nobody told, and advise where it is that of all."""
+        if event.parent_id is None and not event.retries:
+            self._periodic.sent(kind, now)
+        self.never_sent += 1
+        if self.never_sent == _SILENT_PRODUCERS and not self.anything_sent:
+            self._emit(Advised(Advice.SENT_DISABLED, None, now))
+
     def _tell_received(self, task: Task, delivery: Delivery) -> None:
         if task.kind.queue is not None:
             self._consumed(task.kind.queue)
-        self._emit(Received(task.kind, delivery.ordinal > 0 or delivery.redelivered))
-
-    def tell_unrouted(self, now: float) -> None:
-        """Tell what was received without a queue becoming known since the tick before last."""
-        for task in self.unrouted_before.values():
-            self._tell_received(task, task.first)
-        before = self.never_sent
-        self.never_sent += len(self.unrouted_before)
-        if before < _SILENT_PRODUCERS <= self.never_sent and not self.anything_sent:
-            self._emit(Advised(Advice.SENT_DISABLED, None, now))
-        self.unrouted_before, self.unrouted = self.unrouted, {}
+        hostname = None if delivery.lane is None else delivery.lane.hostname
+        self._emit(Received(task.kind, delivery.ordinal > 0 or delivery.redelivered, hostname))
 
     def _delivery_to_receive(
         self, task: Task, event: TaskReceived, lane: Lane, retries: int
@@ -289,6 +299,8 @@ class Lifecycle:
         """A pool process began to run the task."""
         task = self._tasks.by_uuid.get(event.uuid)
         if task is None:
+            if self._early.join(event, event.uuid, lane=lane, now=now):
+                return
             task = self._unheard_of(event.uuid, lane, now)
             delivery = task.last
         else:
@@ -312,7 +324,7 @@ class Lifecycle:
             lane.running[task.uuid] = lane.running.get(task.uuid, 0) + 1
         wait = self._progress.clamped(delivery.wait)
         prefetch = self._progress.clamped(delivery.prefetch)
-        self._emit(Started(task.kind, wait, prefetch, delivery.eta_delay))
+        self._emit(Started(task.kind, wait, prefetch, delivery.eta_delay, lane.hostname))
         if wait is not None and wait > self._long_wait:
             self._emit(waited_long(task, delivery, wait, trace=self._traces.of(task, delivery)))
         if self._beginnings:
@@ -360,6 +372,8 @@ class Lifecycle:
         """A delivery ended on its worker."""
         task = self._tasks.by_uuid.get(event.uuid)
         if task is None:
+            if self._early.join(event, event.uuid, lane=lane, now=now):
+                return
             task = self._unheard_of(event.uuid, lane, now)
             delivery = task.last
         else:

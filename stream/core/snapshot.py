@@ -11,8 +11,10 @@ import msgspec
 from msgspec import Struct
 
 from ..errors import StreamError
+from .early import EarlyRow
 from .kinds import Kind
 from .lanes import Lane
+from .periodic import Rhythm
 from .queues import BrokerState, QueueState
 from .states import State
 from .task import Delivery, Task
@@ -20,7 +22,7 @@ from .trace import Trace
 from .traces import UNTRACED, Peeked
 
 _MAGIC: Final = b"celery-stream snapshot\n"
-VERSION: Final = 2
+VERSION: Final = 3
 _SIZE: Final = 4
 """Bytes of the version, and of the checksum."""
 
@@ -81,6 +83,7 @@ class TablesState(Struct, array_like=True):
     due: list[tuple[float, str]]
     in_flight: int
     seen: int
+    reserved: dict[str, int]
 
 
 class EngineState(Struct, array_like=True):
@@ -100,8 +103,8 @@ class EngineState(Struct, array_like=True):
     tasks: list[TaskRow]
     tables: TablesState
     returned: dict[str, float]
-    unrouted: list[int]
-    unrouted_before: list[int]
+    early: list[EarlyRow]
+    untold: list[str]
     never_sent: int
     anything_sent: bool
     histories: list[tuple[int, list[int], int]]
@@ -113,6 +116,7 @@ class EngineState(Struct, array_like=True):
     queues_overflowed: int
     peeked: dict[str, Peeked]
     roots: dict[str, Trace]
+    rhythms: list[tuple[int, Rhythm | None]]
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode

@@ -13,10 +13,12 @@ from typing import Final
 
 from ..events import TaskReceived, TaskSent, TaskStarted, TaskSucceeded
 from .beginnings import attempt_began, waited_long
+from .early import Early
 from .effects import Arguments, AttemptEnded, Effect, Received, Sent, Started, TaskFinished
 from .kinds import Kind, Kinds
 from .lanes import Lane
 from .lifecycle import Lifecycle
+from .periodic import Periodic, Rhythm
 from .progress import stop_running
 from .queues import QueueTable
 from .states import State
@@ -29,6 +31,8 @@ _SENT: Final = State.SENT
 _RECEIVED: Final = State.RECEIVED
 _STARTED: Final = State.STARTED
 _SUCCESS: Final = State.SUCCESS
+_NEW: Final = Rhythm()
+"""Stands for a kind that was not sent before."""
 
 
 class Straight:
@@ -39,6 +43,8 @@ class Straight:
         kinds: the interned (name, queue) pairs.
         queues: told of the queues that events name.
         traces: which trace each task belongs to.
+        early: keeps what workers tell of a task before its producer does.
+        periodic: told of each task that no other task sent.
         general: takes every event that is not as usual.
         emit: takes each effect.
         ran: told how long each run took that succeeded.
@@ -53,6 +59,8 @@ class Straight:
         *,
         queues: QueueTable,
         traces: Traces,
+        early: Early,
+        periodic: Periodic,
         general: Lifecycle,
         emit: Callable[[Effect], None],
         ran: Callable[[Kind, float], None],
@@ -63,6 +71,9 @@ class Straight:
         self._kinds = kinds
         self._queues = queues
         self._traces = traces
+        self._early = early
+        self._periodic = periodic
+        self._rhythms = periodic.rhythms
         self._general = general
         self._emit = emit
         self._ran = ran
@@ -108,6 +119,11 @@ class Straight:
                 trace,
             )
         )
+        if event.parent_id is None and self._rhythms.get(kind, _NEW) is not None:
+            self._periodic.sent(kind, min(sent_at + lane.offset, now))
+        early = self._early
+        if early.waiting or early.untold:
+            early.told(uuid, event.name, now)
 
     def received(self, event: TaskReceived, lane: Lane, now: float) -> None:
         """A worker took the message of a task that was sent, and knows nothing new of it."""
@@ -149,7 +165,7 @@ class Straight:
         lane.holds_work = True
         if kind.queue is not None:
             self._queues.consume(kind.queue)
-        self._emit(Received(kind, False))
+        self._emit(Received(kind, False, lane.hostname))
         slots, uuid = tasks.slots, task.uuid
         del slots[SENT][kind][uuid]
         slots[RECEIVED][kind][uuid] = task
@@ -158,8 +174,10 @@ class Straight:
     def _received_first(self, event: TaskReceived, lane: Lane, now: float) -> None:
         """A worker took a message that no producer told of: few are set up to tell."""
         tasks, uuid = self._tasks, event.uuid
+        if self._early.keep(event, lane, now):
+            return
         if self._traces.peeked or tasks.in_flight >= tasks.in_flight_limit:
-            self._general.received(event, lane, now)
+            self._general.received_unsent(event, lane, now)
             return
         kind = self._kinds.get(event.name, None)
         delivery = Delivery(event.retries or 0, 0, _RECEIVED, lane=lane)
@@ -172,7 +190,8 @@ class Straight:
         task.state, task.since = _RECEIVED, now
         lane.holds_work = True
         tasks.enter(task, RECEIVED)
-        self._general.unrouted[uuid] = task
+        self._emit(Received(kind, False, lane.hostname))
+        self._general.note_unsent(event, kind, now)
 
     def started(self, event: TaskStarted, lane: Lane, now: float) -> None:
         """A pool process of the worker that took the message began to run it."""
@@ -205,7 +224,7 @@ class Straight:
         lane.holds_work = True
         lane.count_start(clock)
         lane.running[uuid] = lane.running.get(uuid, 0) + 1
-        self._emit(Started(kind, wait, prefetch))
+        self._emit(Started(kind, wait, prefetch, None, lane.hostname))
         if wait is not None and wait > self._long_wait:
             self._emit(waited_long(task, delivery, wait, trace=self._traces.of(task, delivery)))
         if self._beginnings:

@@ -5,7 +5,7 @@ limit) is read from the front of a table that is in order, so it costs the numbe
 the number of tasks. Dicts keep insertion order; a task enters a table when its phase begins.
 """
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from itertools import islice
@@ -55,6 +55,7 @@ class TaskTable:
         self.forgotten_early = 0
         """Ended ones that were not remembered for their time because there were too many."""
         self._seen = 0
+        self._reserved: dict[str, int] = {}
 
     @property
     def remembered(self) -> int:
@@ -64,11 +65,16 @@ class TaskTable:
     def enter(self, task: Task, slot: int) -> None:
         """Take in a task that was not known."""
         if self.in_order:
-            task.first_seen = self.next_number()
+            task.first_seen = self._reserved.pop(task.uuid, 0) or self.next_number()
         self.by_uuid[task.uuid] = task
         self.in_flight += 1
         task.slot = slot
         self.slots[slot][task.kind][task.uuid] = task
+
+    def reserve(self, uuid: str) -> None:
+        """Keep a place in the order of first appearance for a task that will enter later."""
+        if self.in_order:
+            self._reserved[uuid] = self.next_number()
 
     def next_number(self) -> int:
         """Number one more task in the order of first appearance."""
@@ -137,6 +143,18 @@ class TaskTable:
             if members:
                 yield kind, members
 
+    def prefetched(self) -> Counter[tuple[str | None, str | None]]:
+        """How many tasks each worker holds that could begin, by its node name and their name.
+
+        Reads each of them: without those that wait for an ETA they are few.
+        """
+        return Counter(
+            (None if task.last.lane is None else task.last.lane.hostname, kind.name)
+            for slot in (RECEIVED, RECEIVED + STUCK, RECEIVED + UNSURE)
+            for kind, members in self.members(slot)
+            for task in members.values()
+        )
+
     def kinds_in(self, slot: int) -> list[Kind]:
         """The kinds with tasks in one phase, those that wait for an ETA or are stuck included."""
         same_phase = (slot, slot + LATER, slot + STUCK, slot + UNSURE)
@@ -158,6 +176,7 @@ class TaskTable:
             self._due,
             self.in_flight,
             self._seen,
+            self._reserved,
         )
 
     def restore(self, state: TablesState, tasks: list[Task], kinds: list[Kind]) -> None:
@@ -177,6 +196,7 @@ class TaskTable:
         self._due = state.due
         self.in_flight = state.in_flight
         self._seen = state.seen
+        self._reserved = state.reserved
 
     def prune(self) -> None:
         """Let go of what is empty or over; an emptied dict keeps the size it once had."""

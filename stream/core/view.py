@@ -78,6 +78,20 @@ class BrokerGauge(Struct, frozen=True):
     """When its queue keys were last read."""
 
 
+class PeriodicGauge(Struct, frozen=True):
+    """A task that is sent at fixed intervals."""
+
+    kind: Kind
+    every: float
+    """Seconds between two sendings."""
+    declared: bool
+    """By a rule; else learned."""
+    last_at: float | None
+    """When it was sent last."""
+    overdue: float
+    """Seconds since it was due; 0 while it is not late."""
+
+
 class View(Struct, frozen=True):
     """Everything that is read from the tables."""
 
@@ -90,5 +104,6 @@ class View(Struct, frozen=True):
     tasks_remembered: int
     """Ended ones that are still recognised."""
     last_event_at: float | None
+    periodic: tuple[PeriodicGauge, ...] = ()
     evictions: tuple[tuple[str, int], ...] = ()
     """How often each table was full, so that something left early or did not enter."""

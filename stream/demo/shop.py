@@ -35,6 +35,8 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
     worker_prefetch_multiplier=1,
     result_expires=300,
+    # For a beat; the demo runs none.
+    beat_schedule={"report": {"task": "reports.daily", "schedule": 30.0, "args": (2.0,)}},
 )
 
 

@@ -3,9 +3,9 @@
 Pure: nothing is asked of a broker or a worker.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType, structs
 
 from ..core.states import WorkerState
 from ..core.view import BrokerGauge, View
@@ -89,8 +89,10 @@ class Health(Struct, frozen=True):
     """``healthy`` or ``unhealthy``."""
     checks: Checks
     details: Details
-    delivery: tuple[ExportStatus, ...] = ()
+    delivery: tuple[ExportStatus, ...] | UnsetType = ()
     """Of each signal that has an endpoint."""
+    brokers: "Mapping[str, Health] | UnsetType" = UNSET
+    """Where brokers have names: how each of them is, by itself."""
 
     @property
     def ok(self) -> bool:
@@ -117,6 +119,34 @@ def health(view: View, status: Status, *, now: float, limits: Limits = Limits())
         Checks(broker_ok, worker_ok, events_ok, export_ok),
         Details(broker, worker, events, export),
         status.exports,
+    )
+
+
+def of_all(brokers: Mapping[str, Health], exports: tuple[ExportStatus, ...]) -> Health:
+    """Judge several brokers together: well only where each of them is.
+
+    Args:
+        brokers: how each is, by name.
+        exports: of each signal that has an endpoint.
+    """
+    each = brokers.values()
+    export_ok, export = _export(exports)
+    return Health(
+        "healthy" if all(one.ok for one in each) else "unhealthy",
+        Checks(
+            all(one.checks.broker for one in each),
+            all(one.checks.worker for one in each),
+            all(one.checks.events for one in each),
+            export_ok,
+        ),
+        Details(
+            "; ".join(f"{name}: {one.details.broker}" for name, one in brokers.items()),
+            "; ".join(f"{name}: {one.details.worker}" for name, one in brokers.items()),
+            "; ".join(f"{name}: {one.details.events}" for name, one in brokers.items()),
+            export,
+        ),
+        exports,
+        {name: structs.replace(one, delivery=UNSET) for name, one in brokers.items()},
     )
 
 

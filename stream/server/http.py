@@ -22,6 +22,7 @@ from starlette.routing import Route
 
 from ..errors import RefusedError
 from ..sinks.aggregate import Family
+from .compat import Asked, NotKnownError, asked
 from .health import Health
 from .prometheus import page
 
@@ -35,6 +36,8 @@ GRACE = 1
 
 _LINKS = {
     "/metrics": "metrics for Prometheus (text or OpenMetrics)",
+    "/metrics?compat=celery-exporter": "the same under the names of celery-exporter",
+    "/metrics?compat=flower": "the same under the names of flower",
     "/health": "whether the cluster is seen, as JSON",
     "/ready": "whether every source is connected",
     "/live": "whether the process runs",
@@ -46,6 +49,8 @@ def application(
     metrics: Callable[[], Iterable[Family]],
     health: Callable[[], Health],
     ready: Callable[[], bool],
+    compat: Callable[[Asked], Iterable[Family]] | None = None,
+    usual: Asked = frozenset(),
 ) -> Starlette:
     """Make the application.
 
@@ -54,11 +59,18 @@ def application(
             what belongs to the loop and must be quick.
         health: likewise, for each request of ``/health``.
         ready: likewise, for each request of ``/ready``.
+        compat: like ``metrics``, under the names of others, and what it returns is read on
+            another thread; None: under ours only.
+        usual: whose names are told when a scrape does not say; none: ours.
     """
     one_at_a_time = anyio.CapacityLimiter(1)
 
     async def show_metrics(request: Request) -> Response:
-        families = tuple(metrics())
+        try:
+            wanted = asked(request.query_params.getlist("compat"), usual)
+        except NotKnownError as error:
+            return _text(str(error), 400)
+        families = compat(wanted) if wanted and compat is not None else tuple(metrics())
         accept = request.headers.get("accept", "")
         written = await to_thread.run_sync(page, families, accept, limiter=one_at_a_time)
         return Response(written.body, headers={"content-type": written.content_type})

@@ -3,7 +3,15 @@
 Like those of tasks (see `log_records`): functions of the effect alone, each with a stable id.
 """
 
-from ..core.effects import Advised, QueueMoved, QueueStalled, WorkerChanged
+from ..core.effects import (
+    Advised,
+    PeriodicLate,
+    PeriodicMissed,
+    PeriodicResumed,
+    QueueMoved,
+    QueueStalled,
+    WorkerChanged,
+)
 from ..core.states import WorkerState
 from ..export.records import Log, nanoseconds
 from . import record_table as table
@@ -22,6 +30,7 @@ def worker_record(change: WorkerChanged, observed: Observed) -> Log | None:
         ("worker", change.hostname),
         ("pid", change.pid),
         ("state", change.state.value),
+        ("broker", observed.broker),
         ("log.record.uid", record_uid(kind.name, change.hostname, change.pid, change.at)),
     ]
     return _record(kind, change.hostname, fields, observed, at=change.at, hostname=change.hostname)
@@ -33,6 +42,7 @@ def stalled_record(stalled: QueueStalled, observed: Observed) -> Log:
         ("queue", stalled.queue),
         ("depth", stalled.depth),
         ("since", stalled.since),
+        ("broker", observed.broker),
         ("log.record.uid", _queue_uid(table.STALLED, stalled)),
     ]
     return _record(table.STALLED, stalled.queue, fields, observed, at=stalled.at)
@@ -43,9 +53,47 @@ def moved_record(moved: QueueMoved, observed: Observed) -> Log:
     fields: Fields = [
         ("queue", moved.queue),
         ("lasted", moved.lasted),
+        ("broker", observed.broker),
         ("log.record.uid", _queue_uid(table.MOVED, moved)),
     ]
     return _record(table.MOVED, moved.queue, fields, observed, at=moved.at)
+
+
+def late_record(late: PeriodicLate, observed: Observed) -> Log:
+    """Make the record of a periodic task that was not sent when it was due."""
+    return _periodic(table.LATE, late, [("due_at", late.due_at)], observed)
+
+
+def missed_record(missed: PeriodicMissed, observed: Observed) -> Log | None:
+    """Make the record of the first in a row of sendings that were missed; None for the others."""
+    if missed.row > 1:
+        return None
+    return _periodic(table.MISSED, missed, [("due_at", missed.due_at)], observed)
+
+
+def resumed_record(resumed: PeriodicResumed, observed: Observed) -> Log:
+    """Make the record of a periodic task that is sent again."""
+    fields: Fields = [("behind", resumed.behind), ("missed", resumed.missed)]
+    return _periodic(table.RESUMED, resumed, fields, observed)
+
+
+def _periodic(
+    kind: RecordKind,
+    effect: PeriodicLate | PeriodicMissed | PeriodicResumed,
+    more: Fields,
+    observed: Observed,
+) -> Log:
+    task = effect.kind
+    uid = record_uid(kind.name, task.name or "", task.queue or "", effect.at)
+    fields: Fields = [
+        ("task_name", task.name),
+        ("queue", task.queue),
+        ("interval", effect.every),
+        *more,
+        ("broker", observed.broker),
+        ("log.record.uid", uid),
+    ]
+    return _record(kind, task.name or "", fields, observed, at=effect.at)
 
 
 def advice_record(advised: Advised, observed: Observed) -> Log:
@@ -54,6 +102,7 @@ def advice_record(advised: Advised, observed: Observed) -> Log:
     fields: Fields = [
         ("worker", subject),
         ("reason", advised.advice.value),
+        ("broker", observed.broker),
         ("log.record.uid", record_uid(kind.name, subject or "", advised.at)),
     ]
     return _record(kind, subject or "", fields, observed, at=advised.at)

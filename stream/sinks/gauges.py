@@ -62,6 +62,10 @@ def gauges(view: View) -> tuple[Family, ...]:
     _queues(readings, view.queues)
     _brokers(readings, view.brokers, at=view.at)
     _workers(readings, view.workers)
+    for periodic in view.periodic:
+        labels = label(periodic.kind.name), label(periodic.kind.queue)
+        readings.most(table.BEAT_INTERVAL, periodic.every, *labels)
+        readings.most(table.BEAT_OVERDUE, periodic.overdue, *labels)
     readings.add(table.TASKS_IN_FLIGHT, view.tasks_in_flight)
     readings.add(table.TASKS_REMEMBERED, view.tasks_remembered)
     for name, count in view.evictions:

@@ -16,6 +16,9 @@ from ..core.effects import (
     GapMarked,
     Odd,
     Oddity,
+    PeriodicLate,
+    PeriodicMissed,
+    PeriodicResumed,
     QueueMoved,
     QueueStalled,
     StuckBegan,
@@ -56,6 +59,8 @@ class Incidents:
             EventsMissed: self._on_missed,
             GapMarked: self._on_gap,
             Odd: self._on_odd,
+            PeriodicLate: self._on_late,
+            PeriodicMissed: self._on_beat_missed,
             **dict.fromkeys(_UNCOUNTED, _ignore),
         }
 
@@ -82,6 +87,14 @@ class Incidents:
         self._aggregate.counter(table.SOURCE_GAPS).add(1, source)
         self._aggregate.counter(table.SOURCE_GAP_TIME).add(effect.seconds, source)
 
+    def _on_late(self, effect: PeriodicLate) -> None:
+        kind = effect.kind
+        self._aggregate.counter(table.BEAT_LATE).add(1, label(kind.name), label(kind.queue))
+
+    def _on_beat_missed(self, effect: PeriodicMissed) -> None:
+        kind = effect.kind
+        self._aggregate.counter(table.BEAT_MISSED).add(1, label(kind.name), label(kind.queue))
+
     def _on_odd(self, effect: Odd) -> None:
         self._odd[effect.oddity][0] += effect.count
 
@@ -90,6 +103,7 @@ _UNCOUNTED: tuple[type, ...] = (
     AttemptBegan,  # Started is counted
     WaitedLong,  # in the histogram of waits
     QueueMoved,  # told by a gauge
+    PeriodicResumed,  # likewise
     Advised,  # told by a log record
     TaskForgotten,
     WorkerForgotten,

@@ -249,6 +249,30 @@ QUEUE_DRAIN_TIME = _gauge(
     "queue",
     about="Messages waiting over the rate at which they are received.",
 )
+BEAT_LATE = _counter(
+    "celery.beat.late",
+    "{task}",
+    *("task", "queue"),
+    about="Times that a periodic task was not sent when it was due.",
+)
+BEAT_MISSED = _counter(
+    "celery.beat.missed",
+    "{task}",
+    *("task", "queue"),
+    about="Sendings of a periodic task that had not come when the next was due.",
+)
+BEAT_INTERVAL = _gauge(
+    "celery.beat.interval",
+    "s",
+    *("task", "queue"),
+    about="Interval at which a periodic task is expected, declared or learned.",
+)
+BEAT_OVERDUE = _gauge(
+    "celery.beat.overdue",
+    "s",
+    *("task", "queue"),
+    about="Time since a periodic task was due; 0 while it is not late.",
+)
 WORKERS_ACTIVE = _gauge("celery.workers.active", "{worker}", about="Workers alive.")
 WORKER_SUSPECT = _gauge(
     "celery.worker.suspect",
@@ -377,6 +401,11 @@ LATENCY_UNKNOWN = _counter(
     "{latency}",
     "reason",
     about="Latencies that no event told, or that are no number of seconds.",
+)
+COMPAT_OVERFLOW = _counter(
+    "stream.compat.overflow",
+    "{record}",
+    about="Records that the compatibility page has under the worker other: too many of them.",
 )
 LABELS_OVERFLOW = _counter(
     "stream.labels.overflow",

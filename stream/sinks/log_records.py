@@ -45,12 +45,14 @@ class Observed(Struct, frozen=True, eq=False):
     redaction: Redaction
     ends: Mapping[State, RecordKind]
     """The ends of attempts that have a record."""
+    broker: str | None = None
+    """The broker's name, where it has one to be told apart by."""
 
 
-def observed(resources: Resources, settings: RecordSettings) -> Observed:
+def observed(resources: Resources, settings: RecordSettings, broker: str | None = None) -> Observed:
     """Decide once what is told of every task."""
     ends = {**table.ENDS, State.SUCCESS: table.COMPLETED} if settings.lifecycle else table.ENDS
-    return Observed(resources, settings, Redaction(settings.redact), ends)
+    return Observed(resources, settings, Redaction(settings.redact), ends, broker)
 
 
 def began_record(began: AttemptBegan, observed: Observed) -> Log | None:
@@ -152,6 +154,7 @@ def _task_record(
         *extra,
         ("queue", effect.kind.queue),
         ("worker", effect.hostname),
+        ("broker", observed.broker),
         ("log.record.uid", record_uid(kind.name, effect.uuid, *uid)),
     ]
     return Log(

@@ -14,6 +14,9 @@ from ..core.effects import (
     AttemptBegan,
     AttemptEnded,
     Effect,
+    PeriodicLate,
+    PeriodicMissed,
+    PeriodicResumed,
     QueueMoved,
     QueueStalled,
     StuckBegan,
@@ -24,7 +27,15 @@ from ..core.effects import (
 from ..export.buffer import Buffer
 from ..export.records import Log
 from ..export.resources import Resources
-from .cluster_records import advice_record, moved_record, stalled_record, worker_record
+from .cluster_records import (
+    advice_record,
+    late_record,
+    missed_record,
+    moved_record,
+    resumed_record,
+    stalled_record,
+    worker_record,
+)
 from .log_records import (
     Observed,
     began_record,
@@ -45,6 +56,9 @@ _RECORDS: Mapping[type[Effect], Callable[[Any, Observed], Log | None]] = {
     StuckEnded: unstuck_record,
     QueueStalled: stalled_record,
     QueueMoved: moved_record,
+    PeriodicLate: late_record,
+    PeriodicMissed: missed_record,
+    PeriodicResumed: resumed_record,
     Advised: advice_record,
     WorkerChanged: worker_record,
 }
@@ -58,6 +72,7 @@ class LogSink:
         resources: the resource of each worker.
         lines: where they are written; None writes none.
         settings: what they tell.
+        broker: the name that they tell; None: none.
     """
 
     def __init__(
@@ -67,10 +82,11 @@ class LogSink:
         *,
         lines: JsonLines | None = None,
         settings: RecordSettings = RecordSettings(),  # noqa: B008 - frozen
+        broker: str | None = None,
     ) -> None:
         self._buffer = buffer
         self._lines = lines
-        self._observed = observed(resources, settings)
+        self._observed = observed(resources, settings, broker)
 
     def accept(self, effects: Sequence[Effect]) -> None:
         """Make the records of what is worth one."""

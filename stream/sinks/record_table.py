@@ -40,6 +40,7 @@ FIELDS: Final[dict[str, str]] = {
     "error_type": "the exception's class",
     "queue": "the queue's name",
     "worker": "the worker's node name",
+    "broker": "the broker's name, where one was given or there are several",
     "pid": "process id of the worker",
     "inferred": "`true`: no event told this end",
     "redelivered": "`true`: the same attempt had been received before",
@@ -53,12 +54,16 @@ FIELDS: Final[dict[str, str]] = {
     "limit": "seconds after which this task is called stuck in this phase",
     "lasted": "seconds for which it was stuck, or the queue stalled",
     "depth": "messages waiting",
+    "interval": "seconds between two sendings",
+    "due_at": "epoch seconds at which it was due",
+    "behind": "seconds after it was first due",
+    "missed": "how many were missed in a row",
     "since": "epoch seconds from which on no message was taken",
     "log.record.uid": "the same for the same record, whoever makes it and however often",
 }
 """Every attribute and what it means."""
 
-_UID: Final = ("log.record.uid",)
+_UID: Final = ("broker", "log.record.uid")
 _TASK: Final = ("task_id", "task_name", "retry_count", "queue", "worker", *_UID)
 _ARGUMENTS: Final = ("args", "kwargs")
 _RUN: Final = (*_TASK, "state", "duration_ms", "redelivered", *_ARGUMENTS)
@@ -191,6 +196,28 @@ MOVED: Final = RecordKind(
     "a queue that had stalled is consumed again, or empty",
     ("queue", "lasted", *_UID),
 )
+_PERIODIC: Final = ("task_name", "queue", "interval", *_UID)
+LATE: Final = RecordKind(
+    "celery.beat.late",
+    Severity.WARN,
+    "Periodic task {} was not sent when it was due",
+    "a task that is sent at fixed intervals, declared or learned, has not come when it was due",
+    (*_PERIODIC, "due_at"),
+)
+MISSED: Final = RecordKind(
+    "celery.beat.missed",
+    Severity.ERROR,
+    "Periodic task {} was missed",
+    "it has not come when the next one was due; once in a row of misses",
+    (*_PERIODIC, "due_at"),
+)
+RESUMED: Final = RecordKind(
+    "celery.beat.resumed",
+    Severity.INFO,
+    "Periodic task {} is sent again",
+    "it comes after it was late",
+    (*_PERIODIC, "behind", "missed"),
+)
 ADVICE: Final = {
     Advice.EVENTS_DISABLED: RecordKind(
         "celery.worker.events_disabled",
@@ -213,6 +240,6 @@ ADVICE: Final = {
 
 RECORDS: Final[tuple[RecordKind, ...]] = (
     *(STARTED, COMPLETED, *ENDS.values(), REVISED, STUCK, UNSTUCK),
-    *(*WORKERS.values(), STALLED, MOVED, *ADVICE.values()),
+    *(*WORKERS.values(), STALLED, MOVED, LATE, MISSED, RESUMED, *ADVICE.values()),
 )
 """All of them."""

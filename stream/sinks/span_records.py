@@ -50,6 +50,8 @@ class Observed(Struct, frozen=True, eq=False):
     """``messaging.system``: the broker's name in the conventions."""
     runs: bool = True
     """Whether runs have spans, which others can have as their parent."""
+    broker: str | None = None
+    """Its name, where it has one to be told apart by."""
 
 
 def send_span(sent: Sent, observed: Observed, *, threshold: int | None = None) -> Span:
@@ -62,7 +64,7 @@ def send_span(sent: Sent, observed: Observed, *, threshold: int | None = None) -
     """
     uuid, retries = sent.uuid, sent.retries
     trace = origin(sent.trace, sent.root_id, uuid)
-    name, common = _of_sending(observed.system, sent.kind, retries, trace.source)
+    name, common = _of_sending(observed, sent.kind, retries, trace.source)
     at = nanoseconds(sent.sent_at)
     return Span(
         resource=observed.resources.of(None),
@@ -86,7 +88,7 @@ def wait_span(waited: WaitedLong, observed: Observed, *, threshold: int | None =
     """Make the span of waiting for one delivery to run: in its queue, and then at its worker."""
     uuid, retries = waited.uuid, waited.retries
     trace = origin(waited.trace, waited.root_id, uuid)
-    name, common = _of_waiting(observed.system, waited.kind, retries, trace.source)
+    name, common = _of_waiting(observed, waited.kind, retries, trace.source)
     end = nanoseconds(waited.started_at)
     return Span(
         resource=observed.resources.of(None),
@@ -110,7 +112,7 @@ def process_span(ended: AttemptEnded, observed: Observed, *, threshold: int | No
     uuid, state = ended.uuid, ended.state
     trace = origin(ended.trace, ended.root_id, uuid)
     span_id, parent_span_id = _run_ids(ended, trace, observed)
-    name, common = _of_running(observed.system, ended.kind, ended.retries, trace.source, state)
+    name, common = _of_running(observed, ended.kind, ended.retries, trace.source, state)
     end, began = nanoseconds(ended.ended_at), ended.started_at
     return Span(  # in order: keywords for so many cost 0.2 us
         observed.resources.of(ended.hostname),
@@ -135,24 +137,28 @@ def process_span(ended: AttemptEnded, observed: Observed, *, threshold: int | No
 
 
 @lru_cache(_MOST_COMMON)
-def _of_sending(system: str, kind: Kind, retries: int, source: TraceSource) -> tuple[str, Common]:
-    attributes = _message_attributes(system, kind, retries, source, operation="send")
+def _of_sending(
+    observed: Observed, kind: Kind, retries: int, source: TraceSource
+) -> tuple[str, Common]:
+    attributes = _message_attributes(observed, kind, retries, source, operation="send")
     attributes.append(("messaging.operation.type", "send"))
     return _named("send", kind.name), Common(tuple(attributes), _IDS)
 
 
 @lru_cache(_MOST_COMMON)
-def _of_waiting(system: str, kind: Kind, retries: int, source: TraceSource) -> tuple[str, Common]:
+def _of_waiting(
+    observed: Observed, kind: Kind, retries: int, source: TraceSource
+) -> tuple[str, Common]:
     # Waiting is no operation type of the conventions.
-    attributes = _message_attributes(system, kind, retries, source, operation="wait")
+    attributes = _message_attributes(observed, kind, retries, source, operation="wait")
     return _named("wait", kind.queue), Common(tuple(attributes), _IDS)
 
 
 @lru_cache(_MOST_COMMON)
 def _of_running(
-    system: str, kind: Kind, retries: int, source: TraceSource, state: State
+    observed: Observed, kind: Kind, retries: int, source: TraceSource, state: State
 ) -> tuple[str, Common]:
-    attributes = _message_attributes(system, kind, retries, source, operation="process")
+    attributes = _message_attributes(observed, kind, retries, source, operation="process")
     attributes.append(("messaging.operation.type", "process"))
     attributes.append(("celery.task.state", state.value))
     return _named("process", kind.name), Common(tuple(attributes), _IDS)
@@ -163,11 +169,11 @@ def _named(operation: str, target: str | None) -> str:
 
 
 def _message_attributes(
-    system: str, kind: Kind, retries: int, source: TraceSource, *, operation: str
+    observed: Observed, kind: Kind, retries: int, source: TraceSource, *, operation: str
 ) -> list[Attribute]:
     """Return what describes the message and its task, but for their ids."""
     attributes: list[Attribute] = [
-        ("messaging.system", system),
+        ("messaging.system", observed.system),
         ("messaging.operation.name", operation),
         ("celery.task.retries", retries),
         ("celery.trace.source", source.value),
@@ -176,6 +182,8 @@ def _message_attributes(
         attributes.append(("messaging.destination.name", kind.queue))
     if kind.name is not None:
         attributes.append(("celery.task.name", kind.name))
+    if observed.broker is not None:
+        attributes.append(("celery.broker.name", observed.broker))
     return attributes
 
 

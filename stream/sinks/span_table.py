@@ -25,6 +25,7 @@ _MESSAGE: Final[Meanings] = (
     ("messaging.message.id", "the task's uuid, the same for all its attempts"),
     ("messaging.message.conversation_id", "the root task's uuid, its own where no other is known"),
     ("celery.task.name", "the task's name, where it is known"),
+    ("celery.broker.name", "the broker's name, where one was given or there are several"),
     ("celery.task.retries", "number of the attempt, 0 for the first"),
     ("celery.task.parent_id", "uuid of the task that sent it, where one did"),
     (

@@ -83,6 +83,8 @@ class SpanSink:
         system: the broker, as ``messaging.system`` has it.
         settings: which spans are wanted.
         redaction: hides what no exception may tell.
+        sampler: shared with the other brokers; None: one of its own.
+        broker: the name that spans tell; None: none.
     """
 
     def __init__(
@@ -93,12 +95,16 @@ class SpanSink:
         system: str = "redis",
         settings: SpanSettings = SpanSettings(),  # noqa: B008 - frozen
         redaction: Redaction = Redaction(()),  # noqa: B008 - immutable
+        sampler: Sampler | None = None,
+        broker: str | None = None,
     ) -> None:
         self._redaction = redaction
         self._buffer = buffer
         self._settings = settings
-        self._observed = Observed(resources, system, runs=settings.process != "never")
-        self._sampler = Sampler(settings)
+        self._observed = Observed(
+            resources, system, runs=settings.process != "never", broker=broker
+        )
+        self._sampler = sampler or Sampler(settings)
         self._all_runs = settings.process == "always"
         self._kept = 0
         self._left = dict.fromkeys(Left, 0)
@@ -168,6 +174,12 @@ class SpanSink:
         if kept is None:
             self._left[Left.SAMPLED_OUT] += 1
         return kept
+
+
+def together(statistics: Sequence[SpanStatistics]) -> SpanStatistics:
+    """Add up the statistics of sinks that share a sampler; there is at least one."""
+    left = {reason: sum(each.left[reason] for each in statistics) for reason in Left}
+    return SpanStatistics(sum(each.kept for each in statistics), left, statistics[0].ratio)
 
 
 def is_anomaly(ended: AttemptEnded, *, slow: float) -> bool:

@@ -103,8 +103,8 @@ def sampling(statistics: SpanStatistics, *, started_at: float) -> tuple[Family, 
     )
 
 
-class SelfTelemetry:
-    """Counts occurrences into an aggregate; a `Tell`."""
+class IntakeTelemetry:
+    """Counts what comes in from a broker into an aggregate; a `Tell`."""
 
     def __init__(self, aggregate: Aggregate) -> None:
         """Make a listener; only the aggregate's own thread may call it."""
@@ -117,15 +117,11 @@ class SelfTelemetry:
         self._lost = counter(table.SOURCE_LOST)
         self._polls = aggregate.histogram(table.POLL_DURATION)
         self._problems = counter(table.POLL_PROBLEMS)
-        self._failures = counter(table.EXPORT_FAILURES)
-        self._refusals = counter(table.SPOOL_FAILURES)
-        self._records = counter(table.RECORDS_LOST)
-        self._unrecorded = counter(table.CAPTURE_UNRECORDED)
-        self._delays = aggregate.histogram(table.LOOP_DELAY)
-        self._begin_at_zero()
+        for reason in Reason:
+            self._rejected.add(0, reason)
 
-    def __call__(self, occurrence: Occurrence) -> None:  # noqa: C901, PLR0912 - one case for each
-        """Count one occurrence."""
+    def __call__(self, occurrence: Occurrence) -> None:
+        """Count one occurrence; what is none of the intake's is passed over."""
         match occurrence:
             case FramesReceived(source, count):
                 self._received.add(count, label(source))
@@ -143,6 +139,26 @@ class SelfTelemetry:
             case QueuesPolled(source, seconds, problems):
                 self._polls.record(seconds, label(source))
                 self._problems.add(problems, label(source))
+            case _:
+                pass
+
+
+class SelfTelemetry:
+    """Counts what concerns the process into an aggregate; a `Tell`."""
+
+    def __init__(self, aggregate: Aggregate) -> None:
+        """Make a listener; only the aggregate's own thread may call it."""
+        counter = aggregate.counter
+        self._failures = counter(table.EXPORT_FAILURES)
+        self._refusals = counter(table.SPOOL_FAILURES)
+        self._records = counter(table.RECORDS_LOST)
+        self._unrecorded = counter(table.CAPTURE_UNRECORDED)
+        self._delays = aggregate.histogram(table.LOOP_DELAY)
+        self._begin_at_zero()
+
+    def __call__(self, occurrence: Occurrence) -> None:
+        """Count one occurrence."""
+        match occurrence:
             case ExportFailed(signal):
                 self._failures.add(1, signal)
             case FramesUnrecorded(unrecorded, count):
@@ -162,12 +178,20 @@ class SelfTelemetry:
                 | CaptureFailed()
             ):
                 pass  # read from the ledger, which balances
+            case (
+                FramesReceived()
+                | FramesShed()
+                | EventsDecoded()
+                | EventsRejected()
+                | SourceOpened()
+                | SourceLost()
+                | QueuesPolled()
+            ):
+                pass  # of a broker: `IntakeTelemetry`
             case _:
                 assert_never(occurrence)
 
     def _begin_at_zero(self) -> None:
-        for reason in Reason:
-            self._rejected.add(0, reason)
         for signal in Signal:
             self._failures.add(0, signal)
             self._refusals.add(0, signal)

@@ -18,6 +18,7 @@ from enum import StrEnum
 from typing import Final
 from uuid import uuid4
 
+import anyio
 from msgspec import Struct
 
 from ..errors import LostError, RefusedError, StreamError
@@ -33,6 +34,8 @@ from .amqp_frames import Argument, Name
 CHANNEL: Final = 1
 """The one that messages come on."""
 _TAG = "celery-stream"
+# RabbitMQ 3.10.8 was seen to count a consumer for some 10 ms after its connection had ended.
+_LOOKS, _LOOK_AGAIN = 10, 0.2
 _MIN_SEGMENT_BYTES, _MAX_SEGMENT_BYTES = 1024 * 1024, 500_000_000
 
 
@@ -133,7 +136,7 @@ class OwnQueue:
             answer = await connection.call(
                 CHANNEL, Name.QUEUE_DECLARE, *self._declaration(), answer=Name.QUEUE_DECLARE_OK
             )
-            self._refuse_company(connection, int(str(answer[2])))
+            await self._wait_for_sole_use(connection, int(str(answer[2])))
             doing = "bind its queue to the event exchange"
             await connection.call(
                 CHANNEL, Name.QUEUE_BIND, *self._binding(), False, {}, answer=Name.QUEUE_BIND_OK
@@ -144,9 +147,22 @@ class OwnQueue:
             raise self.explain(connection, error, doing) from error
         return Opened(existed, int(str(answer[1])))
 
-    def _refuse_company(self, connection: Connection, consumers: int) -> None:
-        """A second reader would wait in silence until the first one ends."""
-        if consumers and self.retain is Retain.QUORUM:
+    async def _wait_for_sole_use(self, connection: Connection, consumers: int) -> None:
+        """Refuse a second reader of a queue, which would wait in silence until the first one ends.
+
+        A reader that has just left, as we ourselves before a restart, is forgotten a moment later.
+        """
+        if self.retain is not Retain.QUORUM:
+            return
+        for _ in range(_LOOKS):
+            if not consumers:
+                return
+            await anyio.sleep(_LOOK_AGAIN)
+            answer = await connection.call(
+                CHANNEL, Name.QUEUE_DECLARE, *self.look(), answer=Name.QUEUE_DECLARE_OK
+            )
+            consumers = int(str(answer[2]))
+        if consumers:
             raise LostError(
                 f"{connection.place}: somebody else reads the queue {self._name!r}; give each "
                 "celery-stream its own broker name."

@@ -69,6 +69,8 @@ class Capture:
         """Frames that the recording side saw and had no room for."""
         self.headers: list[Header] = []
         """Of the files that have one, as they came."""
+        self.brokers: set[str] = set()
+        """The sources that were recorded together, as different brokers."""
         self.last_at = 0.0
         """The latest arrival so far, epoch seconds; 0 before the first."""
         self.total_bytes = 0
@@ -167,6 +169,7 @@ class Capture:
     def begin(self, header: Header) -> None:
         """Take note of a file that brings its own ticks."""
         self.headers.append(header)
+        self.brokers.update(header.brokers)
         self._seconds.stop()
 
 

@@ -13,17 +13,26 @@ class Ticker:
     """A tick every *interval* seconds; the first at once.
 
     A tick that could not be handed over in time is not made up for: the next one says all.
+
+    Args:
+        name: of the task.
+        source: the broker that they are for; empty: the only one.
+        interval: seconds between two.
+        now: epoch seconds.
+        sleep: waits for so many seconds.
     """
 
     def __init__(
         self,
         *,
         name: str = "ticker",
+        source: str = "",
         interval: float = 1.0,
         now: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     ) -> None:
         self.name = name
+        self._source = source
         self._interval = interval
         self._now = now
         self._sleep = sleep
@@ -31,5 +40,5 @@ class Ticker:
     async def run(self, put: Put) -> None:
         """Hand over ticks until cancelled."""
         while True:
-            await put([Tick(self._now())])
+            await put([Tick(self._now(), self._source)])
             await self._sleep(self._interval)

@@ -231,7 +231,7 @@ def _told(found: _Line, at: float) -> Read:
     """Make a frame that is no message."""
     match found.frame:
         case "tick":
-            return Tick(at)
+            return Tick(at, "" if found.source == SOURCE else found.source)
         case "queues":
             held, oldest = found.unacknowledged, found.oldest_unacknowledged_at
             return QueueSample(at, found.source, found.queues, held, oldest)

@@ -2,11 +2,11 @@
 
 A capture is JSON Lines, UTF-8, one frame a line::
 
-    {"capture": 1, "version", "origin", "recording", "part", "started_at", "arguments"}
+    {"capture": 1, "version", "origin", "recording", "part", "started_at", …}
     {"t_recv", "transport": "redis", "source", "channel", "data"}
     {"t_recv", "transport": "amqp", "source", "delivery_info", "properties", "body"}
     {"t_recv", "transport": "event", "source", "channel", "data"}
-    {"t_recv", "frame": "tick"}
+    {"t_recv", "frame": "tick", "source"}
     {"t_recv", "frame": "queues", "source", "queues", …}
     {"t_recv", "frame": "subscribed", "source", "epoch", "silent_since"}
     {"control": "unrecorded", "count"}
@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from typing import Final, TypeAlias, assert_never
 
 import msgspec
-from msgspec import Struct
+from msgspec import UNSET, Struct, UnsetType
 
 from ..events import Frame, Message, QueueDepth, QueueSample, Subscribed, Tick, Transport
 
@@ -43,6 +43,8 @@ class Header(Struct, frozen=True, gc=False, rename={"format": "capture"}):
     """Which of those files, from 1. Read in this order they are what the process saw."""
     started_at: float = 0.0
     """Of the first frame, epoch seconds."""
+    brokers: tuple[str, ...] = ()
+    """Where there were several: the sources whose frames are each for an engine of their own."""
     arguments: str = "keep"
     """What became of arguments and results: ``keep``, ``redact`` or ``drop``."""
 
@@ -96,6 +98,7 @@ class _Amqp(Struct, frozen=True, gc=False, omit_defaults=True):
 class _Tick(Struct, frozen=True, gc=False):
     t_recv: float
     frame: str = "tick"
+    source: str | UnsetType = UNSET
 
 
 class _Queues(Struct, frozen=True, gc=False):
@@ -160,7 +163,7 @@ def _line(frame: Frame) -> _Line:
         case Message():
             return _plain(frame)
         case Tick():
-            return _Tick(frame.received_at)
+            return _Tick(frame.received_at, source=frame.source or UNSET)
         case QueueSample():
             return _Queues(
                 frame.received_at,

@@ -8,7 +8,6 @@ from stream.core.effects import (
     Odd,
     Oddity,
     QueueStalled,
-    Received,
     Started,
     TaskFinished,
 )
@@ -177,13 +176,6 @@ def test_a_queue_drains_at_the_rate_at_which_workers_receive(engine):
     engine.sample(sample(60, QueueDepth("celery", {0: 60})))
     (queue,) = engine.view(T0 + 60).queues
     assert queue.drain_time == 120.0
-
-
-def test_what_was_received_before_its_queue_was_known_counts_for_that_queue(engine):
-    web, worker = producer(), Process()
-    sent = web.sent(at=0)
-    effects = feed(engine, web.sent("other"), worker.received(at=0.001), sent)
-    assert [each.kind.queue for each in of_type(effects, Received)] == ["celery"]
 
 
 def test_the_first_subscription_is_no_gap(engine):

@@ -49,20 +49,6 @@ def test_an_ordinary_task_is_told_step_by_step(engine):
     assert (finished.total, finished.kind.name, finished.kind.queue) == (7.0, "app.task", "celery")
 
 
-def test_a_worker_that_is_quicker_than_the_producers_event_is_no_disorder(engine):
-    web, worker = producer(), Process()
-    sent = web.sent(at=0)
-    effects = feed(engine, worker.received(at=0.001), sent)
-    found = [(type(effect), effect.kind.queue) for effect in effects]
-    assert found == [(Received, "celery"), (Sent, "celery")]
-
-
-def test_a_task_whose_producer_tells_nothing_is_counted_without_a_queue(engine):
-    feed(engine, Process().received())
-    effects = [*engine.tick(T0 + 1), *engine.tick(T0 + 2), *engine.tick(T0 + 3)]
-    assert [each.kind.queue for each in of_type(effects, Received)] == [None]
-
-
 def test_a_retry_makes_two_attempts_and_one_end(engine):
     web, worker, child = producer(), Process(), producer("gen9@host", 9)
     effects = feed(

@@ -195,6 +195,5 @@ def test_producers_that_tell_nothing_are_told_once(engine):
     worker = Process()
     found = []
     for number in range(100):
-        feed(engine, worker.received(f"u{number}", at=number))
-        found += list(engine.tick(T0 + number))
+        found += feed(engine, worker.received(f"u{number}", at=number))
     assert [each.advice for each in of_type(found, Advised)] == [Advice.SENT_DISABLED]

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream.core.early import PATIENCE
 from stream.core.effects import Odd, Oddity, TaskFinished, TaskForgotten
 from stream.core.engine import Engine, Limits
 from stream.core.snapshot import SnapshotError
@@ -15,6 +16,9 @@ from tests.properties.strategies import interleavings, stories
 TRACEPARENT = f"00-{'c' * 32}-{'3' * 16}-01"
 NOW = T0 + 60.0
 """All is fed at one instant, so that the order of arrival does not change what skew looks like."""
+
+
+patiences = st.sampled_from((0.0, PATIENCE))
 
 
 def feed_all(engine, events):
@@ -31,8 +35,8 @@ def finish(engine):
     return effects
 
 
-def outcome_of(events):
-    engine = Engine(records=True)
+def outcome_of(events, patience=0.0):
+    engine = Engine(records=True, patience=patience)
     feed_all(engine, events)
     (forgotten,) = of_type(finish(engine), TaskForgotten)
     record = forgotten.record
@@ -43,7 +47,8 @@ def outcome_of(events):
 def test_the_order_between_processes_does_not_change_the_outcome(data):
     lanes = data.draw(stories())
     straight = outcome_of([event for lane in lanes for event in lane])
-    assert outcome_of(data.draw(interleavings(lanes))) == straight
+    patience = data.draw(patiences)
+    assert outcome_of(data.draw(interleavings(lanes)), patience) == straight
 
 
 @given(st.data())
@@ -62,14 +67,14 @@ def test_lost_events_never_make_a_wrong_end_only_an_unknown_one(data):
     truth = outcome_of(events)[0]
     kept = [event for event in events if data.draw(st.booleans())]
     if kept:
-        assert outcome_of(kept)[0] in {truth, State.UNKNOWN, State.LOST}
+        assert outcome_of(kept, data.draw(patiences))[0] in {truth, State.UNKNOWN, State.LOST}
 
 
 @given(st.lists(stories(), min_size=1, max_size=4), st.data())
 def test_every_task_that_enters_leaves_by_exactly_one_effect(tasks, data):
     lanes = [lane for task in tasks for lane in task]
     events = data.draw(interleavings(lanes))
-    engine = Engine()
+    engine = Engine(patience=data.draw(patiences))
     effects = feed_all(engine, events) + finish(engine)
     ended = [each.uuid for each in of_type(effects, TaskFinished)]
     assert sorted(ended) == sorted({event.uuid for event in events})
@@ -78,7 +83,8 @@ def test_every_task_that_enters_leaves_by_exactly_one_effect(tasks, data):
 @given(st.lists(stories(), min_size=1, max_size=3), st.data())
 def test_batch_boundaries_change_nothing(tasks, data):
     events = data.draw(interleavings([lane for task in tasks for lane in task]))
-    one_by_one, in_batches = Engine(), Engine()
+    patience = data.draw(patiences)
+    one_by_one, in_batches = Engine(patience=patience), Engine(patience=patience)
     expected = feed_all(one_by_one, events)
     found, rest = [], events
     while rest:
@@ -142,10 +148,11 @@ def play(engine, steps):
 @given(st.lists(stories(), min_size=1, max_size=4), st.data())
 def test_a_snapshot_taken_anywhere_and_fed_the_rest_gives_the_same_end(tasks, data):
     steps = steps_of(data, tasks)
-    uninterrupted = Engine(records=True)
+    options = {"records": True, "patience": data.draw(patiences)}
+    uninterrupted = Engine(**options)
     expected = play(uninterrupted, steps)
     cut = data.draw(st.integers(0, len(steps)))
-    before, after = Engine(records=True), Engine(records=True)
+    before, after = Engine(**options), Engine(**options)
     found = play(before, steps[:cut])
     after.restore(before.snapshot())
     assert found + play(after, steps[cut:]) == expected

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream.config import StuckLimits
+from stream.core.early import PATIENCE
 from stream.core.engine import Engine, Limits
 from stream.events import QueueDepth, QueueSample, TaskSucceeded, Waiting
 from tests.builders import T0, Process, producer
@@ -114,6 +115,7 @@ def told(steps, **options):
             "records": st.booleans(),
             "long_wait": st.sampled_from((0.0, 0.3)),
             "beginnings": st.booleans(),
+            "patience": st.just(PATIENCE),
             "limits": st.sampled_from([Limits(tasks=n, kinds=n, queues=n) for n in (1, 2)]),
             "stuck": st.just(StuckLimits(queued=3.0, prefetched=3.0, running=3.0)),
         },

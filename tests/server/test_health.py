@@ -5,7 +5,15 @@ import pytest
 
 from stream.core.states import WorkerState
 from stream.core.view import BrokerGauge, View, WorkerGauge
-from stream.server.health import ExportStatus, Limits, SourceStatus, Status, health, is_stale
+from stream.server.health import (
+    ExportStatus,
+    Limits,
+    SourceStatus,
+    Status,
+    health,
+    is_stale,
+    of_all,
+)
 
 NOW = 1000.0
 SUBSCRIBED = SourceStatus("redis", connected=True, epoch=1)
@@ -126,3 +134,36 @@ def test_no_endpoint_is_no_failing_export():
 )
 def test_events_are_stale_where_workers_should_send_some(worker, last_event_at, stale):
     assert is_stale(view(worker=worker, last_event_at=last_event_at), now=NOW) is stale
+
+
+# -- several brokers -----------------------------------------------------------------------------
+
+SENDING = (ExportStatus("traces"),)
+LOST = Status((SourceStatus("mail events", connected=False, last_error="refused"),), SENDING)
+
+
+def test_several_brokers_are_well_where_each_is():
+    answer = of_all({"shop": judge(view()), "mail": judge(view())}, SENDING)
+    assert answer.ok
+    assert answer.details.worker == "shop: 1 online; mail: 1 online"
+
+
+def test_one_broker_that_is_lost_leaves_the_others_well_and_says_which():
+    both = {"shop": judge(view()), "mail": judge(view(), LOST)}
+    answer = msgspec.to_builtins(of_all(both, SENDING))
+    assert (answer["status"], answer["checks"]["broker"]) == ("unhealthy", False)
+    assert answer["details"]["broker"].endswith("mail: mail events: refused")
+    assert {name: each["status"] for name, each in answer["brokers"].items()} == {
+        "shop": "healthy",
+        "mail": "unhealthy",
+    }
+
+
+def test_the_delivery_is_told_once():
+    answer = msgspec.to_builtins(of_all({"shop": judge(view(), LOST)}, SENDING))
+    assert [each["name"] for each in answer["delivery"]] == ["traces"]
+    assert "delivery" not in answer["brokers"]["shop"]
+
+
+def test_a_broker_without_a_name_is_told_as_ever():
+    assert "brokers" not in msgspec.to_builtins(judge(view()))

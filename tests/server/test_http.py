@@ -11,8 +11,10 @@ import pytest
 from stream.errors import RefusedError
 from stream.server.health import Checks, Details, Health
 from stream.server.http import application, listen, serve
+from stream.sinks import compat_table
 from stream.sinks import instruments as table
 from stream.sinks.aggregate import Family, Number
+from stream.sinks.compat_table import Compat
 
 pytestmark = pytest.mark.anyio
 
@@ -26,9 +28,11 @@ def judged(*, ok):
 
 
 @asynccontextmanager
-async def running(*, metrics=lambda: FAMILIES, healthy=True, ready=True):
+async def running(*, metrics=lambda: FAMILIES, healthy=True, ready=True, **others):
     """A server on a free port, and a client of it."""
-    app = application(metrics=metrics, health=lambda: judged(ok=healthy), ready=lambda: ready)
+    app = application(
+        metrics=metrics, health=lambda: judged(ok=healthy), ready=lambda: ready, **others
+    )
     bound = listen("127.0.0.1:0")
     base_url = "http://{}:{}".format(*bound.getsockname())
     with anyio.fail_after(20):
@@ -52,6 +56,31 @@ async def test_metrics_are_openmetrics_where_asked_for():
         answer = await client.get("/metrics", headers={"accept": "application/openmetrics-text"})
     assert answer.headers["content-type"].startswith("application/openmetrics-text")
     assert answer.text.endswith("# EOF\n")
+
+
+async def test_a_scrape_may_ask_for_the_names_of_others():
+    asked_for = []
+
+    def compat(wanted):
+        asked_for.append(set(wanted))
+        return (Family(compat_table.QUEUE_LENGTH, (Number(("celery",), 4),)),)
+
+    async with running(compat=compat) as client:
+        answer = await client.get("/metrics?compat=celery-exporter")
+        unknown = await client.get("/metrics?compat=leek")
+        ours = await client.get("/metrics")
+    assert 'celery_queue_length{queue_name="celery"} 4.0' in answer.text
+    assert asked_for == [{Compat.CELERY_EXPORTER}]
+    assert (unknown.status_code, "celery-exporter" in unknown.text) == (400, True)
+    assert "celery_queue_depth" in ours.text
+
+
+async def test_the_names_of_others_may_be_the_usual_ones():
+    families = (Family(compat_table.QUEUE_LENGTH, (Number(("celery",), 4),)),)
+    usual = frozenset({Compat.CELERY_EXPORTER})
+    async with running(compat=lambda _: families, usual=usual) as client:
+        assert "celery_queue_length" in (await client.get("/metrics")).text
+        assert "celery_queue_depth" in (await client.get("/metrics?compat=none")).text
 
 
 async def test_each_scrape_collects_anew():

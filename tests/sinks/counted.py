@@ -37,6 +37,8 @@ def attempt(
     retries=0,
     ordinal=0,
     trace=None,
+    hostname="w",
+    inferred=False,
 ):
     return AttemptEnded(
         uuid=uuid,
@@ -44,8 +46,8 @@ def attempt(
         retries=retries,
         ordinal=ordinal,
         state=state,
-        inferred=False,
-        hostname="w",
+        inferred=inferred,
+        hostname=hostname,
         pid=1,
         root_id=None,
         parent_id=None,

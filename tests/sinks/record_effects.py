@@ -9,6 +9,9 @@ from stream.core.effects import (
     Arguments,
     AttemptBegan,
     AttemptEnded,
+    PeriodicLate,
+    PeriodicMissed,
+    PeriodicResumed,
     QueueMoved,
     QueueStalled,
     StuckBegan,
@@ -116,20 +119,32 @@ def moved(**changes):
     return structs.replace(QueueMoved("redis", "payments", 30.0, T0 + 90), **changes)
 
 
+def late(**changes):
+    return structs.replace(PeriodicLate(KIND, 60.0, T0 + 60, T0 + 66), **changes)
+
+
+def missed(**changes):
+    return structs.replace(PeriodicMissed(KIND, 60.0, T0 + 60, 1, T0 + 126), **changes)
+
+
+def resumed(**changes):
+    return structs.replace(PeriodicResumed(KIND, 60.0, 70.0, 1, T0 + 130), **changes)
+
+
 def advised(advice=Advice.EVENTS_DISABLED, subject="w1@box"):
     return Advised(advice, subject, T0)
 
 
-def records(*effects, settings=EVERYTHING):
+def records(*effects, settings=EVERYTHING, broker=None):
     """The records that are made of these effects."""
     buffer = Buffer(Signal.LOGS, limit=100, tell=lambda _: None)
-    LogSink(buffer, RESOURCES, settings=settings).accept(effects)
+    LogSink(buffer, RESOURCES, settings=settings, broker=broker).accept(effects)
     return buffer.take(100)
 
 
-def record(effect, settings=EVERYTHING):
+def record(effect, settings=EVERYTHING, broker=None):
     """The one record that is made of this effect."""
-    (made,) = records(effect, settings=settings)
+    (made,) = records(effect, settings=settings, broker=broker)
     return made
 
 

@@ -30,6 +30,7 @@ from tests.sinks.record_effects import (
     changed,
     ended,
     fields,
+    missed,
     moved,
     record,
     records,
@@ -338,3 +339,7 @@ def test_the_memory_that_waiting_records_take_is_known_about(make):
 
     estimated = sum(map(log_bytes, buffer.take(count))) / count
     assert taken == pytest.approx(estimated, rel=0.2)
+
+
+def test_only_the_first_of_a_row_of_misses_is_told():
+    assert [log.event_name for log in records(missed(), missed(row=2))] == ["celery.beat.missed"]

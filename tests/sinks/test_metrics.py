@@ -12,6 +12,9 @@ from stream.core.effects import (
     GapMarked,
     Odd,
     Oddity,
+    PeriodicLate,
+    PeriodicMissed,
+    PeriodicResumed,
     QueueMoved,
     QueueStalled,
     Received,
@@ -60,6 +63,9 @@ def test_every_effect_is_understood():
         WorkerChanged("w", 1, None, WorkerState.ONLINE, 1.0),
         EventsMissed("w", 1, 2),
         GapMarked("redis", 2, 1.5, 1.0),
+        PeriodicLate(PAY, 60.0, 1.0, 2.0),
+        PeriodicMissed(PAY, 60.0, 1.0, 1, 2.0),
+        PeriodicResumed(PAY, 60.0, 1.0, 1, 2.0),
         Odd(Oddity.LATE),
     )
     assert {type(effect) for effect in every} == set(typing.get_args(Effect))
@@ -73,6 +79,16 @@ def test_messages_are_counted_under_the_conventions():
         ("redis", "payments", "receive", "shop.pay"): 2
     }
     assert counted.values(table.TASK_REDELIVERED) == {("shop.pay", "payments"): 1}
+
+
+def test_periodic_tasks_that_are_late_and_those_that_were_missed_are_counted():
+    counted = Counted(
+        PeriodicLate(PAY, 60.0, 1.0, 2.0),
+        PeriodicMissed(PAY, 60.0, 1.0, 1, 2.0),
+        PeriodicMissed(PAY, 60.0, 61.0, 2, 62.0),
+    )
+    assert counted.values(table.BEAT_LATE) == {("shop.pay", "payments"): 1}
+    assert counted.values(table.BEAT_MISSED) == {("shop.pay", "payments"): 2}
 
 
 def test_each_start_is_an_attempt_and_says_how_long_it_waited():

@@ -4,13 +4,13 @@ import pytest
 
 from stream.core.kinds import Kind
 from stream.core.states import State, WorkerState
-from stream.core.view import BrokerGauge, QueueGauge, TaskGauge, View, WorkerGauge
+from stream.core.view import BrokerGauge, PeriodicGauge, QueueGauge, TaskGauge, View, WorkerGauge
 from stream.sinks import instruments as table
 from stream.sinks.gauges import gauges
 
 
-def view(*, at=100.0, tasks=(), workers=(), queues=(), brokers=(), last_event_at=None):
-    return View(at, tasks, workers, queues, brokers, 7, 3, last_event_at)
+def view(*, at=100.0, tasks=(), workers=(), queues=(), brokers=(), last_event_at=None, periodic=()):
+    return View(at, tasks, workers, queues, brokers, 7, 3, last_event_at, periodic)
 
 
 def worker(
@@ -163,3 +163,11 @@ def test_the_service_shows_its_own_tables():
 
 def test_gauges_have_no_start():
     assert {family.started_at for family in gauges(view())} == {None}
+
+
+def test_periodic_tasks_tell_their_interval_and_how_late_they_are():
+    kind = Kind("app.clean", "celery")
+    gauge = PeriodicGauge(kind, 60.0, declared=True, last_at=1.0, overdue=12.0)
+    given = view(periodic=(gauge,))
+    assert read(given, table.BEAT_INTERVAL) == {("app.clean", "celery"): 60.0}
+    assert read(given, table.BEAT_OVERDUE) == {("app.clean", "celery"): 12.0}

@@ -13,8 +13,11 @@ from tests.sinks.record_effects import (
     began,
     changed,
     ended,
+    late,
+    missed,
     moved,
     record,
+    resumed,
     revised,
     stalled,
     stuck,
@@ -34,6 +37,9 @@ EFFECTS = [
     *(changed(state) for state in WORKERS),
     stalled(),
     moved(),
+    late(),
+    missed(),
+    resumed(),
     advised(Advice.EVENTS_DISABLED, "w1@box"),
     advised(Advice.SENT_DISABLED, None),
 ]
@@ -56,7 +62,7 @@ def test_every_row_is_made_in_this_order():
 
 @each_row
 def test_a_record_tells_what_its_row_says(effect, kind):
-    told = [name for name, _ in record(effect).attributes]
+    told = [name for name, _ in record(effect, broker="shop").attributes]
     assert len(told) == len(set(told))
     assert set(told) == set(kind.fields)
 

@@ -133,6 +133,7 @@ async def test_the_files_say_what_they_are(tmp_path):
         "recording": "abc",
         "part": 1,
         "started_at": T0,
+        "brokers": [],
         "arguments": "keep",
     }
 

@@ -1,3 +1,4 @@
+import msgspec
 import pytest
 
 from stream.core.states import State
@@ -5,9 +6,10 @@ from stream.sinks.span_records import process_span, send_span, wait_span
 from stream.sinks.span_table import SPANS
 from tests.sinks.span_effects import OBSERVED, PARENT, ended, sent, waited
 
+OF_A_NAMED_BROKER = msgspec.structs.replace(OBSERVED, broker="shop")
 FULLEST = (
-    send_span(sent(parent_id=PARENT), OBSERVED),
-    wait_span(waited(parent_id=PARENT, ordinal=1), OBSERVED),
+    send_span(sent(parent_id=PARENT), OF_A_NAMED_BROKER),
+    wait_span(waited(parent_id=PARENT, ordinal=1), OF_A_NAMED_BROKER),
     process_span(
         ended(
             parent_id=PARENT,
@@ -18,7 +20,7 @@ FULLEST = (
             exception="ValueError('no')",
             traceback="tb",
         ),
-        OBSERVED,
+        OF_A_NAMED_BROKER,
     ),
 )
 PAIRS = list(zip(SPANS, FULLEST, strict=True))

@@ -33,7 +33,14 @@ from stream.occurrences import (
 from stream.sinks import instruments as table
 from stream.sinks.aggregate import Aggregate
 from stream.sinks.spans import Left, SpanStatistics
-from stream.sinks.telemetry import SelfTelemetry, circuits, ledgers, sampling, spools
+from stream.sinks.telemetry import (
+    IntakeTelemetry,
+    SelfTelemetry,
+    circuits,
+    ledgers,
+    sampling,
+    spools,
+)
 
 EVERY = (
     FramesReceived("redis", 10),
@@ -59,9 +66,10 @@ EVERY = (
 
 def told(*occurrences):
     aggregate = Aggregate(started_at=0.0)
-    tell = SelfTelemetry(aggregate)
+    listeners = (SelfTelemetry(aggregate), IntakeTelemetry(aggregate))
     for occurrence in occurrences:
-        tell(occurrence)
+        for tell in listeners:
+            tell(occurrence)
     return {family.instrument: family.points for family in aggregate.collect()}
 
 

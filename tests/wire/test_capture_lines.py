@@ -17,7 +17,7 @@ from stream.events import (
     Transport,
     Waiting,
 )
-from stream.wire.capture import read_line, read_lines
+from stream.wire.capture import SOURCE, read_line, read_lines
 from stream.wire.capture_lines import Gap, Header, frame_lines, gap_line, header_line
 from tests.builders import T0, message
 
@@ -70,7 +70,14 @@ marks = st.builds(
     epoch=st.integers(1, 2**31),
     silent_since=st.none() | instants,
 )
-frames = messages | samples | marks | st.builds(Tick, received_at=instants)
+frames = (
+    messages
+    | samples
+    | marks
+    | st.builds(
+        Tick, received_at=instants, source=st.just("") | texts.filter(lambda text: text != SOURCE)
+    )
+)
 
 REDIS = message({}, transport=Transport.REDIS)
 AMQP = message({}, transport=Transport.AMQP)
@@ -113,8 +120,16 @@ def test_the_strategies_know_all_fields_of_the_frames():
 
 
 def test_a_header_is_read_back():
-    header = Header(1, "0.1.0", ("redis://broker:6379/0",), "ab12", 3, T0, "redact")
+    header = Header(
+        1, "0.1.0", ("redis://broker:6379/0",), "ab12", 3, T0, ("shop", "mail"), "redact"
+    )
     assert read_line(header_line(header)) == header
+
+
+def test_a_tick_names_a_broker_only_where_there_are_several():
+    one, of_shop = map(json.loads, frame_lines([Tick(T0), Tick(T0, "shop")]).splitlines())
+    assert one == {"t_recv": T0, "frame": "tick"}
+    assert of_shop == {"t_recv": T0, "frame": "tick", "source": "shop"}
 
 
 def test_a_gap_is_read_back():

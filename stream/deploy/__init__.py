@@ -1,0 +1,1 @@
+"""What one deploys with: files for Compose, Kubernetes, systemd, Prometheus and Grafana."""
