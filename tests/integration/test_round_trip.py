@@ -37,11 +37,11 @@ def submit(tasks):
 
 
 @contextmanager
-def recording(tmp_path, url):
+def recording(tmp_path, url, *more):
     """Run a service that exports and records until the end of the block; it and its receiver."""
     with Receiver() as receiver:
         env = {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.url, "OTEL_SERVICE_NAME": "shop"}
-        arguments = ("--capture", str(tmp_path / "capture"), "--log-records-lifecycle")
+        arguments = ("--capture", str(tmp_path / "capture"), "--log-records-lifecycle", *more)
         with running(tmp_path, url, *arguments, env=env) as service:
             yield service, receiver
 
@@ -136,6 +136,23 @@ def test_a_replay_of_rabbitmq_sends_what_the_run_sent(tmp_path, rabbitmq):
         told = sent(receiver)
     again, _ = replay(tmp_path)
     assert told["spans by name"]["process t.ok"] == 30
+    assert_same(again, told)
+
+
+def test_a_replay_of_several_brokers_tells_them_apart_as_the_run_did(tmp_path, valkey):
+    shop, mail = valkey.url, valkey.url.replace("/0", "/2")
+    with recording(tmp_path, f"shop={shop}", "--broker", f"mail={mail}") as (service, receiver):
+        for url, count in ((shop, 3), (mail, 5)):
+            with celery_worker(APP, url, pool="solo"), make_app(url) as app:
+                results = [app.tasks["t.ok"].delay(number) for number in range(count)]
+                wait_for(lambda: all(each.ready() for each in results), what="results")  # noqa: B023 - at once
+        completed = "celery_task_completed_total"
+        wait_for(lambda: service.total(completed, broker="shop") == 3)
+        wait_for(lambda: service.total(completed, broker="mail") == 5)
+        assert service.stop() == 0
+        told = sent(receiver)
+    again, _ = replay(tmp_path)
+    assert told["spans by name"]["process t.ok"] == 8
     assert_same(again, told)
 
 
