@@ -6,6 +6,7 @@ memory is that of what is drawn, however long the capture is.
 
 from collections.abc import Sequence
 from operator import attrgetter
+from re import compile as compile_pattern
 from typing import Final
 
 from msgspec import Struct
@@ -29,6 +30,7 @@ _ERRORS: Final = 6
 """Exceptions with a colour of their own; more cannot be told apart."""
 _WORKERS: Final = 40
 _QUEUES: Final = 6
+_DIGITS: Final = compile_pattern(r"([0-9]{1,9})")
 
 
 class Content(Struct, frozen=True):
@@ -62,7 +64,8 @@ class Draw:
             intervals, scope, tasks=tasks, errors=list(dict.fromkeys(errors))[:_ERRORS]
         )
         busiest = sorted(report.workers, key=lambda row: (-row.tasks, row.worker))[:_WORKERS]
-        self._workers = Workers(intervals, scope, workers=sorted(row.worker for row in busiest))
+        names = sorted((row.worker for row in busiest), key=_naturally)
+        self._workers = Workers(intervals, scope, workers=names)
         self._traces = Traces(report, scope, Redaction(RecordSettings().redact))
         self._parts = (self._timeline, self._workers, self._traces)
 
@@ -91,6 +94,13 @@ class Draw:
             tables_of(report),
             drawing,
         )
+
+
+def _naturally(name: str) -> list[tuple[int, str]]:
+    """Order numbers in names by what they count: w2 comes before w10."""
+    return [
+        (int(part), "") if part.isdecimal() else (-1, part) for part in _DIGITS.split(name) if part
+    ]
 
 
 def _queue_lines(rows: Sequence[QueueRow]) -> tuple[QueueLine, ...]:

@@ -10,7 +10,6 @@ Task names, exceptions and ids are anybody's text. They are in the page once, as
 character can end the element or begin a comment, and its script writes them as text nodes.
 """
 
-import json
 from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from hashlib import sha256
@@ -34,7 +33,8 @@ _SCRIPTS: Final = (
     "page.js",
 )
 _PARTS: Final = files(__package__) / "parts"
-_UNSAFE: Final = {ord(each): f"\\u{ord(each):04x}" for each in "<>&"}
+_UNSAFE: Final = {ord(each): f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"}
+"""What may end the element or a line of a script; all of it can only be in JSON's strings."""
 
 
 def check_drawable() -> None:
@@ -91,22 +91,7 @@ def _digest(script: str) -> str:
 
 
 def _json(content: Content) -> str:
-    """Return JSON of ASCII alone: Python's holds lone surrogates too, which UTF-8 cannot."""
-    plain = msgspec.to_builtins(content)
-    return json.dumps(_finite(plain), separators=(",", ":")).translate(_UNSAFE)
-
-
-def _finite(value: object) -> object:
-    """Replace what JSON has no numbers for."""
-    match value:
-        case float():
-            return value if abs(value) < float("inf") else None
-        case dict():
-            return {key: _finite(each) for key, each in value.items()}
-        case list() | tuple():
-            return [_finite(each) for each in value]
-        case _:
-            return value
+    return msgspec.json.encode(content).decode().translate(_UNSAFE)
 
 
 def _part(name: str) -> str:

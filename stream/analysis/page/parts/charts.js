@@ -94,13 +94,13 @@ class Board {
     plot.add_layout(line);
     this.painters.push(() => { line.line_color = colourOf("soft"); });
     this.cursors.push((at) => { line.location = at; });
+    plot.on_event("doubletap", () => this.time.move("all"));
+    if (!hasMouse) { // a finger that moves scrolls the page, and leaves whenever it is lifted
+      plot.on_event("tap", (event) => this.point(event.x));
+      return;
+    }
     plot.on_event("mousemove", (event) => this.point(event.x));
     plot.on_event("mouseleave", () => this.point(null));
-    plot.on_event("doubletap", () => this.time.move("all"));
-    if (!hasMouse) {
-      plot.on_event("tap", (event) => this.point(event.x));
-      return; // a finger that moves scrolls the page
-    }
     const zoom = model("BoxZoomTool", { dimensions: "width" });
     plot.add_tools(zoom);
     plot.toolbar.active_drag = zoom;

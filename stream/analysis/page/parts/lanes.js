@@ -39,8 +39,10 @@ class Lanes {
       top: this.tops[lane] + HEAD + place * this.row,
       bottom: this.tops[lane] + HEAD + (place + 1) * this.row - (this.row > 7 ? 2 : 1),
     }));
-    plot.on_event("mousemove", (event) => this.hint(event));
-    plot.on_event("mouseleave", () => { byId("hint").hidden = true; });
+    if (hasMouse) {
+      plot.on_event("mousemove", (event) => this.hint(event));
+      plot.on_event("mouseleave", () => { byId("hint").hidden = true; });
+    }
     plot.on_event("tap", (event) => this.take(event));
   }
 
@@ -143,7 +145,7 @@ class Lanes {
       `${state}${again} after ${duration(end - begin)}`, element("br"),
       `${timeOfDay(this.beganAt + begin, 1)} at ${this.lanes[lane].worker}`, element("br"),
       element("span", { className: "id soft" }, uuid));
-    const frame = this.plot.document ? placeOf(this.plot) : { left: 0, top: 0 };
+    const frame = document.querySelector("#lanes .plot").getBoundingClientRect();
     const left = Math.min(frame.left + event.sx + 14, window.innerWidth - hint.offsetWidth - 8);
     const top = frame.top + event.sy + 16;
     hint.style.left = `${Math.max(8, left)}px`;
@@ -156,8 +158,4 @@ class Lanes {
     byId("hint").hidden = true;
     this.choose(this.bars[found][6]);
   }
-}
-
-function placeOf() {
-  return document.querySelector("#lanes .plot").getBoundingClientRect();
 }

@@ -18,7 +18,7 @@ function drawOverview(board, { timelines, queues }, place) {
   place.append(...charts.map((chart) => chart.figure));
 }
 
-const perInterval = (seconds) => `per ${seconds === 1 ? "second" : duration(seconds)}`;
+const perInterval = (seconds) => `per ${seconds === 1 ? "second" : duration(seconds).replace(/\.0+(?=\D)/, "")}`;
 
 function throughput(board, timelines, { x, width }) {
   const unit = `attempts that ended, ${perInterval(timelines.width)}`;
