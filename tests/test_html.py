@@ -250,13 +250,32 @@ def test_a_page_of_nothing_says_so(home_of_nothing, opened):
     assert "There are none." in page.inner_text("#listings")
 
 
-def test_a_phone_scrolls_over_charts_and_reads_values_by_a_tap(opened):
+def on_a_phone(opened):
+    """The page on a phone, and where one of its charts is."""
     tab = opened(width=375, has_touch=True, is_mobile=True)
     wait_for_marks(tab, "throughput")
     place = tab.page.locator("[data-chart=throughput] .plot")
     place.scroll_into_view_if_needed()
+    return tab, place
+
+
+def test_a_tap_tells_the_values(opened):
+    tab, place = on_a_phone(opened)
     place.tap(position={"x": 80, "y": 80})
     wait_for(lambda: told_load(tab))
+
+
+def test_a_finger_on_a_chart_scrolls_the_page(opened):
+    tab, place = on_a_phone(opened)
+    box, before = place.bounding_box(), tab.page.evaluate("scrollY")
+    browser = tab.page.context.new_cdp_session(tab.page)
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    for step in range(11):
+        kind = "touchMove" if step else "touchStart"
+        points = [{"x": x, "y": y - 20 * step}]
+        browser.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+    browser.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    wait_for(lambda: tab.page.evaluate("scrollY") > before + 100)
     assert not tab.page.locator(".mouse").is_visible()
 
 
