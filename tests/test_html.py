@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 
 from stream.cli import main
 from tests.browser import chromium, open_tab
@@ -98,6 +99,15 @@ def test_every_chart_has_marks_and_nothing_is_wider_than_the_page(opened, width,
         wait_for_marks(tab, chart)
     assert tab.page.evaluate("document.documentElement.dataset.theme") == scheme
     assert tab.page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (375, "dark")])
+def test_nothing_is_in_the_way_of_assistive_technology(opened, width, scheme):
+    # The audit brings a script of its own, which the page's policy would not let run.
+    tab = opened(width=width, color_scheme=scheme, bypass_csp=True)
+    wait_for_marks(tab, "lanes")
+    found = Axe().run(tab.page).response["violations"]
+    assert [(each["id"], each["nodes"][0]["html"]) for each in found] == []
 
 
 def test_the_theme_can_be_changed_and_charts_follow(opened):

@@ -151,7 +151,7 @@ class Chart {
     this.unit = element("span", { className: "unit" }, unit);
     this.caption = element("figcaption", {}, element("h3", {}, title), this.unit);
     this.legend = element("ul", { className: "legend" });
-    this.place = element("div", { className: "plot" });
+    this.place = element("div", { className: "plot", role: "img", "aria-label": `${title} over time` });
     this.figure = element("figure", { className: "panel", "data-chart": name },
       this.caption, this.legend, this.place);
     this.empty = empty;

@@ -24,7 +24,7 @@ function drawLanes(board, { lanes, tasks, bars, absences }, { beganAt, place, ch
   figure.addAbsences(absences, tops);
   figure.addBars();
   figure.addNames();
-  const drawn = element("div", { className: "plot" });
+  const drawn = element("div", { className: "plot", role: "img", "aria-label": "Runs of each worker over time" });
   place.append(element("figure", { className: "panel", "data-chart": "lanes" }, figure.legend(absences), drawn));
   board.put(plot, drawn);
 }

@@ -81,7 +81,7 @@ function tableHead(table, state, update) {
       const width = table.columns.filter((each) => each.group === column.group).length;
       groups.append(element("th", { className: "group", colspan: width, title: column.about }, column.group));
     }
-    if (!column.group) groups.append(element("th"));
+    if (!column.group) groups.append(element("td"));
     const button = element("button", { type: "button", title: column.about }, column.title);
     button.setAttribute("aria-label", `Sort by ${column.group} ${column.title}`);
     button.addEventListener("click", () => {
