@@ -77,8 +77,8 @@ def _about_the_capture(report: Report) -> Iterator[str]:
         yield f"The subscription was interrupted {_times(coverage.gaps)}, {lasted} in all."
     if coverage.unseen:
         yield (
-            f"{coverage.unseen:,} executions that the workers counted were not seen: "
-            "numbers of tasks are too low by about as many."
+            f"Executions that the workers counted and that were not seen: {coverage.unseen:,}; "
+            "the number of tasks is too low by about as many."
         )
     if coverage.damaged_lines:
         yield f"Lines that could not be read: {coverage.damaged_lines:,}."

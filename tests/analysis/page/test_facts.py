@@ -106,4 +106,5 @@ def test_unseen_executions_are_said():
     worker = Process()
     given = [worker.online(0.0), worker.heartbeat(2.0, processed=0)]
     given += [worker.heartbeat(at, processed=5) for at in (4.0, 6.0, 8.0)]
-    assert [each for each in drawn(*given).remarks if each.startswith("5 executions")] != []
+    [remark] = [each for each in drawn(*given).remarks if each.startswith("Executions")]
+    assert "not seen: 5;" in remark

@@ -73,7 +73,7 @@ class Board {
     });
     const formatter = model("DatetimeTickFormatter", TIME_FORMATS);
     const below = model("DatetimeAxis", { formatter });
-    below.ticker.desired_num_ticks = isNarrow() ? 4 : 6;
+    below.ticker.desired_num_ticks = isNarrow() ? 3 : 6;
     plot.add_layout(below, "below");
     const axes = [below];
     if (axis) {

@@ -120,6 +120,11 @@ function matches(table, row, words) {
   return words.every((word) => text.toLowerCase().includes(word));
 }
 
+/** A text that is rather broken between the parts of a dotted name than within one. */
+function breakable(text) {
+  return text.split(/(?<=[._@/])/).flatMap((part, place) => (place ? [element("wbr"), part] : [part]));
+}
+
 function tableRow(table, row, openTrace) {
   const cells = row.map((value, place) => {
     const column = table.columns[place];
@@ -130,7 +135,7 @@ function tableRow(table, row, openTrace) {
       return element("td", {}, button);
     }
     const look = [isNumber(column) ? "number" : "text", value ? column.tone : "zero"].join(" ");
-    return element("td", { className: look }, text);
+    return element("td", { className: look }, ...(isNumber(column) ? [text] : breakable(text)));
   });
   return element("tr", {}, ...cells);
 }
