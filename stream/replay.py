@@ -4,6 +4,7 @@ Each reads (see `reading`), then writes and prints what it was asked for; nothin
 everything is read.
 """
 
+import gc
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -108,6 +109,8 @@ def replay(
         if attempts is not None:
             write_records(attempts, deliveries.lines(), of=AttemptRecord)
         found = run.report()
+        del run  # its tables are large, and a page needs another reading
+        gc.collect()  # they are in circles
         if html is not None:
             write(html, _page(files, found, scope))
     if workers is not None:

@@ -8,8 +8,9 @@ from ...core.kinds import OTHER
 from ...core.states import State
 from ..outcomes import UNNAMED
 from ..scope import GIVEN_UP, Scope
-from ..sketch import Latency, Sketch
-from .content import Counts, Curves, Latencies, Timelines
+from ..sketch import Latency
+from .content import Counts, Latencies, Timelines
+from .durations import Durations
 from .intervals import Intervals
 
 _OUTCOMES: Final = {
@@ -19,37 +20,6 @@ _OUTCOMES: Final = {
 }
 _OTHER_OUTCOME: Final = "revoked or rejected"
 _FAILED: Final = frozenset({State.FAILURE, State.RETRY})
-
-
-class _Durations:
-    """Sketches of one kind of duration, by interval."""
-
-    __slots__ = ("_sketches",)
-
-    def __init__(self) -> None:
-        self._sketches: dict[int, Sketch] = {}
-
-    def add(self, place: int, seconds: float) -> None:
-        sketch = self._sketches.get(place)
-        if sketch is None:
-            sketch = self._sketches[place] = Sketch()
-        sketch.add(seconds)
-
-    def curves(self, intervals: int) -> Curves:
-        read = {place: sketch.read() for place, sketch in self._sketches.items()}
-        found = [read.get(place) for place in range(intervals)]
-        return Curves(
-            tuple(None if each is None else each.p50 for each in found),
-            tuple(None if each is None else each.p95 for each in found),
-            tuple(None if each is None else each.p99 for each in found),
-            tuple(None if each is None else each.max for each in found),
-        )
-
-    def total(self) -> Latency:
-        whole = Sketch()
-        for sketch in self._sketches.values():
-            whole.merge(sketch)
-        return whole.read()
 
 
 class Timeline:
@@ -71,10 +41,10 @@ class Timeline:
         names = (*_OUTCOMES.values(), _OTHER_OUTCOME)
         self._ended = {name: self._zeros() for name in names}
         self._errors = {name: self._zeros() for name in dict.fromkeys((*errors, OTHER))}
-        self._runs: dict[str | None, _Durations] = {None: _Durations()}
-        self._waits: dict[str | None, _Durations] = {None: _Durations()}
+        self._runs: dict[str | None, Durations] = {None: Durations()}
+        self._waits: dict[str | None, Durations] = {None: Durations()}
         for name in tasks:
-            self._runs[name], self._waits[name] = _Durations(), _Durations()
+            self._runs[name], self._waits[name] = Durations(), Durations()
 
     def _zeros(self) -> list[int]:
         return [0] * self._intervals.count
