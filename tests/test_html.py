@@ -42,30 +42,24 @@ def page_of(folder, capture, *options):
     return target.as_uri()
 
 
-# Pages are made before the browser starts: both want a loop of their own in this thread.
-@pytest.fixture(scope="module")
-def home(tmp_path_factory):
-    return page_of(tmp_path_factory.mktemp("html"), CAPTURE)
-
-
-@pytest.fixture(scope="module")
-def home_of_nothing(tmp_path_factory):
-    return page_of(tmp_path_factory.mktemp("html"), CAPTURE, "--task", "nothing")
-
-
-@pytest.fixture(scope="module")
-def hostile_home(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("html")
-    return page_of(folder, hostile_capture(folder))
+@pytest.fixture(scope="module", autouse=True)
+def homes(tmp_path_factory):
+    """The pages, made before the browser starts: a replay wants a loop of its own as well."""
+    usual, nothing, hostile = (tmp_path_factory.mktemp(each) for each in ("a", "b", "c"))
+    return {
+        "usual": page_of(usual, CAPTURE),
+        "nothing": page_of(nothing, CAPTURE, "--task", "nothing"),
+        "hostile": page_of(hostile, hostile_capture(hostile)),
+    }
 
 
 @pytest.fixture
-def opened(home, open_tab):
+def opened(homes, open_tab):
     """The page in a tab, drawn; in the end nothing was complained of and nothing asked for."""
     tabs = []
 
-    def make(address=home, **options):
-        tab = open_tab(**options)
+    def make(which="usual", **options):
+        tab, address = open_tab(**options), homes[which]
         tabs.append((tab, address))
         tab.page.goto(address)
         tab.page.locator("#facts div").first.wait_for()
@@ -242,8 +236,8 @@ def hostile_capture(folder):
     return path
 
 
-def test_hostile_texts_are_shown_as_they_are_and_do_nothing(hostile_home, opened):
-    tab = opened(hostile_home)
+def test_hostile_texts_are_shown_as_they_are_and_do_nothing(opened):
+    tab = opened("hostile")
     wait_for_marks(tab, "load")
     page = tab.page
     for name in ("tasks", "failures", "queues", "workers", "slow-runs"):
@@ -253,8 +247,8 @@ def test_hostile_texts_are_shown_as_they_are_and_do_nothing(hostile_home, opened
     assert page.locator("img, main b:not(.legend b)").count() == 0
 
 
-def test_a_page_of_nothing_says_so(home_of_nothing, opened):
-    page = opened(home_of_nothing).page
+def test_a_page_of_nothing_says_so(opened):
+    page = opened("nothing").page
     assert "Nothing ended." in page.inner_text("#charts")
     assert "No trace is kept." in page.inner_text("#waterfall")
     assert "There are none." in page.inner_text("#listings")
@@ -287,19 +281,3 @@ def test_a_finger_on_a_chart_scrolls_the_page(opened):
     browser.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
     wait_for(lambda: tab.page.evaluate("scrollY") > before + 100)
     assert not tab.page.locator(".mouse").is_visible()
-
-
-def test_the_same_file_gives_the_same_bytes(tmp_path):
-    one, two = tmp_path / "one.html", tmp_path / "two.html"
-    for target in (one, two):
-        assert main(["replay", str(CAPTURE), "--html", str(target)]) == 0
-    assert one.read_bytes() == two.read_bytes()
-
-
-def test_standard_input_can_be_drawn(tmp_path, monkeypatch):
-    from_file, from_input = tmp_path / "file.html", tmp_path / "input.html"
-    assert main(["replay", str(CAPTURE), "--html", str(from_file)]) == 0
-    with CAPTURE.open("rb") as given:
-        monkeypatch.setattr("sys.stdin", type("Stdin", (), {"buffer": given})())
-        assert main(["replay", "-", "--html", str(from_input)]) == 0
-    assert from_input.read_bytes() == from_file.read_bytes()
