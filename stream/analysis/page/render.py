@@ -33,6 +33,8 @@ _SCRIPTS: Final = (
     "page.js",
 )
 _PARTS: Final = files(__package__) / "parts"
+_CHARACTERS: Final = 400
+"""Of a text: more than the message of a failure may have; names and ids have far fewer."""
 _UNSAFE: Final = {ord(each): f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"}
 """What may end the element or a line of a script; all of it can only be in JSON's strings."""
 
@@ -91,7 +93,21 @@ def _digest(script: str) -> str:
 
 
 def _json(content: Content) -> str:
-    return msgspec.json.encode(content).decode().translate(_UNSAFE)
+    plain = _cut(msgspec.to_builtins(content))
+    return msgspec.json.encode(plain).decode().translate(_UNSAFE)
+
+
+def _cut(value: object) -> object:
+    """Shorten texts: a page is not larger because one id, thousands of times, is."""
+    match value:
+        case str():
+            return value if len(value) <= _CHARACTERS else f"{value[:_CHARACTERS]}…"
+        case dict():
+            return {key: _cut(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_cut(each) for each in value]
+        case _:
+            return value
 
 
 def _part(name: str) -> str:

@@ -112,6 +112,12 @@ def test_any_text_is_data_and_nothing_else(text):
     assert data.count(">") == 1
 
 
+def test_a_long_text_is_cut_wherever_it_is_told(usual):
+    long = Elements(page_of("x" * 100_000))
+    assert max(map(len, re.findall("x+", long.scripts[0]))) == 400
+    assert len(long.scripts[0]) < 2 * len(usual.scripts[0])
+
+
 def test_the_same_events_give_the_same_bytes():
     assert page_of("app.task") == page_of("app.task")
 
