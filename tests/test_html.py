@@ -182,6 +182,22 @@ def test_the_cursor_tells_the_values_of_all_charts(opened):
     assert told_load(tab).replace(".", "").isdigit()
 
 
+def test_the_latencies_of_one_task_can_be_chosen(opened):
+    tab = opened()
+    wait_for_marks(tab, "run")
+    before = pixels(tab, "run", "one")
+    tab.page.select_option("[aria-label='Tasks of Run time']", label="capapp.sleep")
+    wait_for(lambda: 0 < pixels(tab, "run", "one") < before)
+
+
+def test_bars_can_be_coloured_by_task(opened):
+    tab = opened()
+    wait_for_marks(tab, "lanes")
+    assert pixels(tab, "lanes", "three") == 0
+    tab.page.select_option("[aria-label='Colours of the bars']", label="colour: task")
+    wait_for(lambda: pixels(tab, "lanes", "three") > 0)
+
+
 def test_an_example_of_a_failure_opens_its_trace(opened):
     page = opened().page
     page.click("[data-table=failures]")

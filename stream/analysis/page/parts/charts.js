@@ -179,7 +179,8 @@ class Chart {
       this.plot = this.board.plot(190, { axis });
       this.board.put(this.plot, this.place);
     }
-    this.plot.renderers = this.renderers = [];
+    this.plot.renderers = [];
+    this.renderers = [];
     const base = new Array(this.series[0]?.x.length ?? 0).fill(0);
     // Bars grow upwards; of lines the first lies over the others.
     const order = this.shape === "bars" ? this.series : [...this.series].reverse();

@@ -75,8 +75,20 @@ function waiting(board, queues) {
   return chart;
 }
 
+// The longer a capture is, the more rarely the tables were looked at: a short gap is no absence.
+const SHORT_GAP = 4;
+
 function pointsOf({ began_at, width, values }) {
-  return { x: values.map((_, index) => (began_at + (index + 0.5) * width) * 1000), y: values };
+  const points = { x: [], y: [] };
+  let gap = 0;
+  values.forEach((value, index) => {
+    gap = value === null ? gap + 1 : 0;
+    const isLongGap = gap === SHORT_GAP + 1;
+    if (value === null && !isLongGap) return;
+    points.x.push((began_at + (index + 0.5) * width) * 1000);
+    points.y.push(value);
+  });
+  return points;
 }
 
 function load(board, timelines, x) {
