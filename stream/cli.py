@@ -118,6 +118,7 @@ def _speed(_context: click.Context, _option: click.Parameter, value: str) -> flo
 @cli.command()
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--json", "report", metavar="OUT", help="Write the report as JSON (- is stdout).")
+@click.option("--html", metavar="OUT", help="Write the report as one page for a browser.")
 @click.option(
     "--tasks", metavar="OUT", help="Write a record per task: .csv, .parquet, else JSON lines."
 )
@@ -137,7 +138,7 @@ def replay(files: tuple[str, ...], speed: float | None, **given: Any) -> int:  #
 
     The report goes to the terminal; --json, --tasks and the others write what it is made of.
     """
-    outputs = {name: given[name] for name in ("report", "tasks", "attempts", "workers")}
+    outputs = {name: given[name] for name in ("report", "html", "tasks", "attempts", "workers")}
     taken = [name for name in outputs.values() if name is not None]
     if len(set(taken)) < len(taken):
         raise click.UsageError("no two outputs can go to the same place")
