@@ -288,7 +288,7 @@ class Failure(Struct, frozen=True):
     uuid: str
     """Of the newest."""
     error: str | None
-    traceback: str | None
+    """What the newest one's exception says."""
 
 
 class Stuck(Struct, frozen=True):
@@ -314,7 +314,6 @@ class Stuck(Struct, frozen=True):
 class Queues(Struct, frozen=True):
     """The queues, the deepest first."""
 
-    at: float
     queues: tuple[Queue, ...]
     total: int
 
@@ -322,7 +321,6 @@ class Queues(Struct, frozen=True):
 class Workers(Struct, frozen=True):
     """The worker processes, those that are not well first."""
 
-    at: float
     workers: tuple[Worker, ...]
     total: int
 
@@ -330,7 +328,6 @@ class Workers(Struct, frozen=True):
 class Failures(Struct, frozen=True):
     """The groups of failures, that with the newest first."""
 
-    at: float
     failures: tuple[Failure, ...]
     total: int
 
@@ -338,7 +335,6 @@ class Failures(Struct, frozen=True):
 class StuckTasks(Struct, frozen=True):
     """The tasks over their limit: those that are stuck for certain first, the longest first."""
 
-    at: float
     stuck: tuple[Stuck, ...]
     total: int
 

@@ -80,16 +80,16 @@ def queues(views: Views, samples: Samples, now: float) -> Queues:
         if queue is not None
     )
     chosen = nsmallest(MOST, found, key=lambda queue: (-(queue.depth or 0), queue.name))
-    return Queues(now, tuple(chosen), len(found))
+    return Queues(tuple(chosen), len(found))
 
 
-def workers(views: Views, samples: Samples, now: float) -> Workers:
+def workers(views: Views, samples: Samples) -> Workers:
     """Tell every worker process."""
     found = [(name, gauge) for name, view in views.items() for gauge in view.workers]
     chosen = nsmallest(
         MOST, found, key=lambda each: (_URGENCY.index(each[1].state), each[1].hostname)
     )
-    return Workers(now, tuple(_worker(*each, samples) for each in chosen), len(found))
+    return Workers(tuple(_worker(*each, samples) for each in chosen), len(found))
 
 
 def _checks(health: Health) -> tuple[Check, ...]:
@@ -174,7 +174,7 @@ def _only_named(broker: str, name: str, tasks: Counter[State]) -> Queue:
         {},
         None,
         None,
-        False,  # noqa: FBT003 - by position like the rest
+        False,
         None,
         None,
         None,

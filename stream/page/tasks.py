@@ -82,7 +82,7 @@ def find(brokers: Brokers, wanted: Wanted, *, telling: Telling, now: float) -> T
     return Tasks(now, tuple(tasks), in_flight, len(found), in_flight is not None, kept)
 
 
-def failures(brokers: Brokers, *, telling: Telling, now: float) -> Failures:
+def failures(brokers: Brokers, *, telling: Telling) -> Failures:
     """Tell the groups of ends that are no success."""
     groups = [
         (name, key, group)
@@ -99,20 +99,19 @@ def failures(brokers: Brokers, *, telling: Telling, now: float) -> Failures:
             group.last_at,
             group.uuid,
             telling.error(group.example),
-            None if group.example is None else telling.prose(group.example.traceback),
         )
         for broker, key, group in newest
     )
-    return Failures(now, told, len(groups))
+    return Failures(told, len(groups))
 
 
-def stuck(brokers: Brokers, now: float, *, total: int) -> StuckTasks:
+def stuck(brokers: Brokers, *, total: int) -> StuckTasks:
     """Tell the tasks that are over the limit of their phase; *total* is how many there are."""
     found = [
         (name, each) for name, watched in brokers.items() for each in watched.engine.overdue(MOST)
     ]
     found.sort(key=lambda each: (not each[1].task.stuck, each[1].task.since))
-    return StuckTasks(now, tuple(_stuck(*each) for each in found[:MOST]), total)
+    return StuckTasks(tuple(_stuck(*each) for each in found[:MOST]), total)
 
 
 def _add_in_flight(tasks: list[Task], chosen: Brokers, wanted: Wanted) -> int | None:

@@ -45,6 +45,11 @@ class FailureGroups:
         """All groups, that with the newest member first."""
         return list(reversed(self._groups.items()))
 
+    def example(self, uuid: str) -> AttemptEnded | None:
+        """Return the delivery of one task, where it is the example of a group."""
+        examples = (group.example for group in self._groups.values())
+        return next((each for each in examples if each is not None and each.uuid == uuid), None)
+
     def finished(self, finished: TaskFinished, attempt: AttemptEnded | None) -> None:
         """Add the end of a task."""
         error = None if attempt is None else attempt.error_type

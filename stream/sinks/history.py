@@ -114,6 +114,9 @@ class History:
                 finished = end
                 attempts += [] if attempt is None else [attempt]
                 break
+        if not attempts:
+            example = self.groups.example(uuid)  # kept for longer
+            attempts += [] if example is None else [example]
         return finished, sorted(attempts, key=lambda each: (each.retries, each.ordinal))
 
     def revisions(self) -> dict[str, State]:
