@@ -5,6 +5,7 @@ import { count, duration, percent, rate } from "./format.js";
 import { sparkline } from "./sparkline.js";
 
 const KEPT = 300;
+const LEAST = 60;
 const SMOOTHED = 10; // seconds; a rate over one second jumps
 
 const TILES = [
@@ -123,7 +124,7 @@ function showTile({ tile, value, unit, about, spark, root }, overview, series) {
   say(unit, name);
   say(about, tile.about(overview, lately));
   root.dataset.level = tile.level?.(overview, lately) ?? "";
-  spark?.draw(series.map(tile.curve), KEPT);
+  spark?.draw(series.map(tile.curve), Math.max(LEAST, series.length));
 }
 
 /** Say in the bar, and in a line below where it matters, how the service is. */

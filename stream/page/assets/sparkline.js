@@ -5,7 +5,8 @@ import { svg } from "./dom.js";
 const WIDTH = 100;
 const HEIGHT = 30;
 
-/** Make a curve; `draw` gives it its values, the newest last, null where there is none. */
+/** Make a curve; `draw` gives it its values, the newest last, null where there is none, and how
+ *  many there will be at the least: the newest is always at the right. */
 export function sparkline(level) {
   const area = svg("path", { class: "area" });
   const curve = svg("path", { class: "curve" });
@@ -31,7 +32,7 @@ export function curveOf(values, most, level) {
   return spark.element;
 }
 
-function draw(area, curve, values, most = values.length) {
+function draw(area, curve, values, most) {
   const top = Math.max(...values.map((value) => value ?? 0), 1e-9);
   const step = WIDTH / Math.max(most - 1, 1);
   const left = WIDTH - step * (values.length - 1);

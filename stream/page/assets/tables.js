@@ -1,7 +1,7 @@
 // The tables that are sent whole: stuck tasks, failures, queues, workers.
 
 import { ago, byId, h, rows, say } from "./dom.js";
-import { NONE, count, duration, percent, shortened, skew } from "./format.js";
+import { NONE, age, count, duration, percent, shortened, skew } from "./format.js";
 import { curveOf } from "./sparkline.js";
 import { stateOf } from "./states.js";
 
@@ -91,7 +91,7 @@ export function sub(...parts) {
   return said ? h("span", { class: "sub" }, said) : null;
 }
 
-const since = (instant) => ago(instant, (age) => duration(Math.max(0, Math.round(age))));
+const since = (instant) => ago(instant, age);
 
 function fillIn(name, found, total, level) {
   byId(`${name}-empty`).hidden = found.length > 0;

@@ -2,7 +2,7 @@
 
 import { ago, byId, h, now, svg } from "./dom.js";
 import { ask } from "./feed.js";
-import { NONE, clock, date, duration } from "./format.js";
+import { NONE, age, clock, date, duration } from "./format.js";
 import { stateOf } from "./states.js";
 
 const PREFIX = "#task/";
@@ -78,7 +78,7 @@ function story(task) {
   return [
     head(h("h2", { id: "task-title" }, task.name ?? "A task without a name"), stateOf(task.state), " ", verdict(task)),
     facts(task),
-    h("section", { "aria-labelledby": "timeline-title" }, h("h3", { id: "timeline-title" }, "Timeline"), timeline(task), legend()),
+    h("section", { "aria-labelledby": "timeline-title" }, h("h3", { id: "timeline-title" }, "Timeline"), ...timeline(task)),
     ...[...task.deliveries].reverse().map((delivery) => deliveryOf(delivery, task)),
   ];
 }
@@ -97,7 +97,7 @@ function facts(task) {
   if (task.parent_id) add("Parent", link(task.parent_id));
   add("Trace", h("code", {}, task.trace_id), ` (${SOURCES[task.trace_source]})`);
   if (task.trace_url) add("", outside(task.trace_url, "Open the trace"));
-  add(task.ended ? "Ended" : "Since", `${date(task.since)}, `, ago(task.since, (age) => `${duration(Math.max(0, Math.round(age)))} ago`));
+  add(task.ended ? "Ended" : "Since", `${date(task.since)}, `, ago(task.since, (seconds) => `${age(seconds)} ago`));
   if (task.total != null) add("In all", duration(task.total));
   return list;
 }
@@ -118,7 +118,7 @@ const outside = (url, text) => h("a", { href: url, class: "button", rel: "norefe
 function timeline(task) {
   const spans = task.deliveries.map((delivery) => segments(delivery, task));
   const instants = spans.flat().flatMap(([, from, to]) => [from, to]);
-  if (!instants.length) return h("p", { class: "soft" }, "Nothing of it has an instant yet.");
+  if (!instants.length) return [h("p", { class: "soft" }, "Nothing of it has an instant yet.")];
   const begin = Math.min(...instants);
   const length = Math.max(Math.max(...instants) - begin, 1e-3);
   const x = (instant) => ((instant - begin) / length) * WIDTH;
@@ -129,16 +129,13 @@ function timeline(task) {
     return [track, ...drawn];
   });
   const height = spans.length * (BAR + 6) - 6;
-  return svg(
-    "svg",
-    {
-      class: "timeline",
-      viewBox: `0 0 ${WIDTH} ${height}`,
-      role: "img",
-      "aria-label": `${task.deliveries.length} deliveries in ${duration(length)}`,
-    },
-    ...bars,
-  );
+  const attributes = {
+    class: "timeline",
+    viewBox: `0 0 ${WIDTH} ${height}`,
+    role: "img",
+    "aria-label": `${task.deliveries.length} ${task.deliveries.length === 1 ? "delivery" : "deliveries"} in ${duration(length)}`,
+  };
+  return [svg("svg", attributes, ...bars), legend(new Set(spans.flat().map(([kind]) => kind)))];
 }
 
 /** What a delivery did, as [what, from, to]. */
@@ -159,17 +156,17 @@ function runningAs(state) {
   return state === "STARTED" ? "running" : "failed";
 }
 
-function legend() {
-  const one = (level, text) => h("span", { "data-level": level }, text);
-  return h(
-    "p",
-    { class: "legend" },
-    one("wait", "in the queue"),
-    one("warn", "at the worker"),
-    one("busy", "running"),
-    one("good", "succeeded"),
-    one("bad", "did not"),
-  );
+const KINDS = {
+  waiting: ["wait", "in the queue"],
+  fetched: ["warn", "at the worker"],
+  running: ["busy", "running"],
+  succeeded: ["good", "ran, and succeeded"],
+  failed: ["bad", "ran, and did not succeed"],
+};
+
+function legend(kinds) {
+  const shown = Object.entries(KINDS).filter(([kind]) => kinds.has(kind));
+  return h("p", { class: "legend" }, ...shown.map(([, [level, text]]) => h("span", { "data-level": level }, text)));
 }
 
 // -- its deliveries -----------------------------------------------------------------------------
@@ -178,7 +175,7 @@ function deliveryOf(delivery, task) {
   const n = delivery.ordinal ? `${delivery.retries + 1}, delivery ${delivery.ordinal + 1}` : delivery.retries + 1;
   const list = h("dl", { class: "facts" });
   const add = (name, value) => value != null && value !== "" && list.append(h("dt", {}, name), h("dd", {}, value));
-  const at = (instant, more) => instant != null && `${clock(instant)}${more ? `, ${more}` : ""}`;
+  const at = (instant, more) => `${clock(instant)}${more ? `, ${more}` : ""}`;
   add("Worker", delivery.worker && `${delivery.worker}${delivery.pid ? `, pid ${delivery.pid}` : ""}`);
   if (delivery.sent_at != null) add("Sent", at(delivery.sent_at));
   if (delivery.eta != null) add("ETA", at(delivery.eta));

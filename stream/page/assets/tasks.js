@@ -2,19 +2,21 @@
 
 import { ago, byId, h, now, rows, say } from "./dom.js";
 import { ask } from "./feed.js";
-import { count, duration, shortened } from "./format.js";
+import { age, count, duration, shortened } from "./format.js";
 import { stateOf } from "./states.js";
 import { taskLink } from "./tables.js";
 
 const RENEW_MS = 2000;
 const WORDS = ["state", "name", "queue", "worker", "uuid", "broker"];
-const LIMIT = 100;
+const PAGE = 50;
+const MOST = 500;
 
 /** Set the search up; returns what renews the list, called as often as anything changes. */
 export function tasks(onError) {
   const form = byId("search");
   let asked = null;
   let due = 0;
+  let limit = PAGE;
 
   async function renew(force = false) {
     if (!force && (asked || Date.now() < due)) return;
@@ -22,7 +24,7 @@ export function tasks(onError) {
     const request = (asked = new AbortController());
     due = Date.now() + RENEW_MS;
     try {
-      show(await ask(`/api/tasks?${parameters(form)}`, request.signal));
+      show(limit, await ask(`/api/tasks?${parameters(form, limit)}`, request.signal));
     } catch (problem) {
       if (problem.name === "AbortError") return;
       if (problem.status === 400) say(byId("found"), problem.message);
@@ -34,7 +36,12 @@ export function tasks(onError) {
 
   restore(form);
   form.addEventListener("submit", (event) => event.preventDefault());
+  byId("more").addEventListener("click", () => {
+    limit = Math.min(limit * 2, MOST);
+    renew(true);
+  });
   form.addEventListener("input", () => {
+    limit = PAGE;
     remember(form);
     renew(true);
   });
@@ -42,8 +49,8 @@ export function tasks(onError) {
 }
 
 /** What the form asks for; `state:failure queue:mail*` in the text are filters of their own. */
-function parameters(form) {
-  const asked = new URLSearchParams({ limit: LIMIT });
+function parameters(form, limit) {
+  const asked = new URLSearchParams({ limit });
   const rest = [];
   for (const word of form.elements.q.value.split(/\s+/)) {
     const [, name, value] = /^(\w+):(.+)$/.exec(word) ?? [];
@@ -76,7 +83,7 @@ function remember(form) {
   history.replaceState(null, "", query + location.hash);
 }
 
-function show(found) {
+function show(limit, found) {
   rows(byId("tasks-rows"), found.tasks, (task) => `${task.broker}/${task.uuid}/${task.ended}`, (task) => [
     { content: () => [stateOf(task.state), mark(task)], of: [task.state, task.stuck, task.unsure] },
     {
@@ -85,11 +92,12 @@ function show(found) {
     },
     { content: task.queue ?? "", label: "queue" },
     { content: task.worker ?? "", label: "on" },
-    { content: () => age(task), of: task.since, class: "num" },
+    { content: () => since(task), of: task.since, class: "num" },
     { content: task.wait == null ? "" : duration(task.wait), class: "num", label: "waited" },
     { content: () => ran(task), of: [task.run, task.started_at, task.state], class: "num", label: "ran" },
     { content: () => h("span", { class: "mono", title: task.uuid }, shortened(task.uuid)), of: task.uuid },
   ]);
+  byId("more").hidden = found.tasks.length < limit || limit >= MOST;
   byId("tasks-empty").hidden = found.tasks.length > 0;
   say(byId("found"), summary(found));
 }
@@ -114,11 +122,10 @@ function why(task) {
     : task.error;
 }
 
-function age(task) {
+function since(task) {
   const words = (seconds) => {
-    const said = duration(Math.max(0, Math.round(Math.abs(seconds))));
-    if (seconds < -0.5) return `in ${said}`;
-    return task.ended ? `${said} ago` : `for ${said}`;
+    if (seconds < -0.5) return `in ${age(-seconds)}`;
+    return task.ended ? `${age(seconds)} ago` : `for ${age(seconds)}`;
   };
   return ago(task.since, words);
 }
@@ -126,5 +133,5 @@ function age(task) {
 function ran(task) {
   if (task.run != null) return duration(task.run);
   if (task.state !== "STARTED" || task.started_at == null || task.started_at > now()) return "";
-  return ago(task.started_at, (seconds) => `${duration(Math.max(0, Math.round(seconds)))} …`);
+  return ago(task.started_at, (seconds) => `${age(seconds)} …`);
 }
