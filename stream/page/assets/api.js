@@ -46,9 +46,14 @@ function parameter({ name, description, schema, in: place }) {
     "tr",
     {},
     h("td", {}, h("code", {}, name)),
-    h("td", {}, description ?? (place === "path" ? "In the path." : "")),
+    h("td", {}, ...words(description ?? (place === "path" ? "In the path." : ""))),
     h("td", {}, schema.enum?.join(", ") ?? schema.type, schema.default != null ? `; ${schema.default} unless given` : ""),
   );
+}
+
+/** A text in which `this` is code. */
+function words(text) {
+  return text.split("`").map((part, index) => (index % 2 ? h("code", {}, part) : part));
 }
 
 function fieldsOf(name, schema) {
@@ -57,9 +62,9 @@ function fieldsOf(name, schema) {
     "details",
     { id: name },
     h("summary", {}, name),
-    h("p", {}, schema.description ?? ""),
+    h("p", {}, ...words(schema.description ?? "")),
     fields.length
-      ? h("dl", { class: "facts" }, ...fields.flatMap(([field, of]) => [h("dt", {}, h("code", {}, field)), h("dd", {}, ...shape(of), of.description ? `: ${of.description}` : "")]))
+      ? h("dl", { class: "facts" }, ...fields.flatMap(([field, of]) => [h("dt", {}, h("code", {}, field)), h("dd", {}, ...shape(of), ...words(of.description ? `: ${of.description}` : ""))]))
       : h("p", {}, ...shape(schema)),
   );
 }

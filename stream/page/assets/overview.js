@@ -32,14 +32,14 @@ const TILES = [
     title: "Run time",
     spark: "busy",
     curve: (sample) => sample.run_p95,
-    value: ({ run }) => [duration(run.p95), "95th percentile"],
+    value: ({ run }) => [duration(run.p95), "p95"],
     about: ({ run }) => `median ${duration(run.median)}`,
   },
   {
     title: "Waiting time",
     spark: "wait",
     curve: (sample) => sample.wait_p95,
-    value: ({ wait }) => [duration(wait.p95), "95th percentile"],
+    value: ({ wait }) => [duration(wait.p95), "p95"],
     about: ({ wait, total }) => `median ${duration(wait.median)}; in all ${duration(total.p95)}`,
   },
   {

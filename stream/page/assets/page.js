@@ -21,7 +21,7 @@ function showOverview(overview) {
   overviewTiles.show(overview);
   showHealth(overview);
   showBrokers(overview.brokers);
-  say(byId("footer"), `celery-stream ${overview.version}, watching since ${date(overview.started_at)}. Read-only.`);
+  say(byId("about"), `celery-stream ${overview.version}, watching since ${date(overview.started_at)}. Read-only.`);
   renewTasks();
   renewSheet();
 }

@@ -132,6 +132,8 @@ function timeline(task) {
   const attributes = {
     class: "timeline",
     viewBox: `0 0 ${WIDTH} ${height}`,
+    preserveAspectRatio: "none",
+    height,
     role: "img",
     "aria-label": `${task.deliveries.length} ${task.deliveries.length === 1 ? "delivery" : "deliveries"} in ${duration(length)}`,
   };
