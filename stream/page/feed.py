@@ -65,9 +65,7 @@ class Feed:
                 with anyio.move_on_after(self._interval):
                     await stop.wait()
         finally:
-            self._most = 0
-            for listener in tuple(self._listeners):
-                self._leave(listener)
+            self.close()
 
     def listen(self) -> Listener | None:
         """Begin to listen, with the whole page as the first message; None where too many do."""
@@ -93,6 +91,12 @@ class Feed:
             except anyio.WouldBlock:
                 self.dropped += 1
                 self._leave(listener)
+
+    def close(self) -> None:
+        """Let everybody go, and nobody in."""
+        self._most = 0
+        for listener in tuple(self._listeners):
+            self._leave(listener)
 
     def _leave(self, listener: MemoryObjectSendStream[bytes]) -> None:
         self._listeners.discard(listener)
