@@ -1,9 +1,9 @@
 """Debian's Chromium without a window, driven by Playwright, as one fixture: `open_tab`.
 
 A tab remembers what a user would call broken: what the console and the page complained of, and each
-request that went elsewhere. Each test has a browser of its own with a profile of its own, because
-Playwright's loop runs in the test's thread as long as the browser does, and another test there may
-want a loop too.
+request that went elsewhere. The tests of one module share a browser, each test in profiles of its
+own. Playwright's loop runs in their thread as long as the browser does, so none of them can want a
+loop there too.
 """
 
 import os
@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
 
 CHROMIUM = Path("/usr/bin/chromium")
 _ARGUMENTS = (
@@ -28,6 +28,7 @@ _ARGUMENTS = (
     "--disable-component-update",
     "--disable-sync",
 )
+_WAIT_MS = 20_000
 _WITHIN = {"data", "blob", "about"}
 """Schemes of addresses that lie in the page itself."""
 
@@ -81,9 +82,9 @@ def _stays(url: str, home: str) -> bool:
     return (asked.scheme, asked.netloc) == (own.scheme, own.netloc)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """A browser of this test's own; its profile is a new directory and goes with it."""
+    """A browser of this module's own; its directory is new and goes with it."""
     require_chromium()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(_ARGUMENTS))
@@ -92,16 +93,22 @@ def chromium() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def open_tab(chromium: Browser) -> Callable[..., Tab]:
-    """Make an empty tab: ``open_tab(width=375, color_scheme="dark")``.
+def open_tab(chromium: Browser) -> Iterator[Callable[..., Tab]]:
+    """Make an empty tab in a new profile: ``open_tab(width=375, color_scheme="dark")``.
 
     Further arguments are those of Playwright's ``new_context``; the tab's waits end after 20 s.
     """
+    expect.set_options(timeout=_WAIT_MS)
+    profiles = []
 
     def make(*, width: int = 1280, height: int = 800, **context: Any) -> Tab:
         viewport = {"width": width, "height": height}
-        page = chromium.new_context(viewport=viewport, **context).new_page()
-        page.set_default_timeout(20_000)
+        profile = chromium.new_context(viewport=viewport, **context)
+        profiles.append(profile)
+        page = profile.new_page()
+        page.set_default_timeout(_WAIT_MS)
         return Tab(page)
 
-    return make
+    yield make
+    for profile in profiles:
+        profile.close()

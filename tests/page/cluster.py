@@ -1,4 +1,4 @@
-"""A watched cluster for tests of the page: an engine, what ended lately, and a clock that is set."""
+"""A watched cluster for tests of the page: an engine, what ended lately, and a clock."""
 
 from stream.core.engine import Engine
 from stream.page.live import LivePage
@@ -66,12 +66,12 @@ class Cluster:
         )
 
 
-def page_of(cluster=None, *, telling=None, brokers=None):
+def page_of(cluster=None, *, telling=None, brokers=None, health=WELL):
     """The page of one cluster, or of several by name."""
     brokers = brokers or {"redis": cluster}
     return LivePage(
         {name: each.watched for name, each in brokers.items()},
-        health=lambda: WELL,
+        health=lambda: health,
         telling=telling or Telling(REDACTION),
         clock=next(iter(brokers.values())).now,
     )

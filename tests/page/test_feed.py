@@ -8,6 +8,7 @@ import pytest
 from stream.page.feed import Feed
 from tests.page.cluster import Cluster, page_of
 from tests.page.site import running
+from tests.servers import wait_until
 
 pytestmark = pytest.mark.anyio
 
@@ -147,8 +148,7 @@ async def test_a_listener_that_leaves_is_forgotten():
         async with client.stream("GET", "/api/events") as answer:
             await anext(answer.aiter_bytes())
             assert len(feed) == 1
-        while len(feed):
-            await anyio.sleep(0.01)
+        await wait_until(lambda: not len(feed), what="the listener to be forgotten")
 
 
 async def test_when_it_stops_the_answers_end(feeding):

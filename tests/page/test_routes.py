@@ -46,7 +46,9 @@ async def test_the_page_is_a_whole_document(cluster):
 async def test_a_file_that_the_browser_has_is_not_sent_again(cluster):
     async with running(page_of(cluster)) as (client, _):
         first = await client.get("/assets/page.js")
-        again = await client.get("/assets/page.js", headers={"if-none-match": first.headers["etag"]})
+        again = await client.get(
+            "/assets/page.js", headers={"if-none-match": first.headers["etag"]}
+        )
     assert (first.status_code, again.status_code, again.content) == (200, 304, b"")
     assert first.headers["content-type"].startswith("text/javascript")
     assert (again.headers["etag"], again.headers["cache-control"]) == (
@@ -112,7 +114,9 @@ async def test_parameters_choose_the_tasks(cluster):
     async with running(page_of(cluster)) as (client, _):
 
         async def uuids(query):
-            return [task["uuid"] for task in (await client.get(f"/api/tasks?{query}")).json()["tasks"]]
+            return [
+                task["uuid"] for task in (await client.get(f"/api/tasks?{query}")).json()["tasks"]
+            ]
 
         assert await uuids("state=failure") == ["bad"]
         assert await uuids("state=success,failure&where=ended") == ["bad", "good"]

@@ -101,7 +101,9 @@ def test_a_story_has_every_delivery_and_what_it_said():
         worker.failed("u", 3.0, exception="ValueError('no')", traceback="Traceback: here"),
     )
     story = page_of(cluster).task("u")
-    assert [(each.retries, each.state, each.error_type, each.error) for each in story.deliveries] == [
+    assert [
+        (each.retries, each.state, each.error_type, each.error) for each in story.deliveries
+    ] == [
         (0, State.RETRY, "Timeout", "slow"),
         (1, State.FAILURE, "ValueError", "no"),
     ]

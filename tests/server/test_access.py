@@ -193,10 +193,12 @@ async def test_it_serves_https_with_a_certificate(certificate):
     app, _ = served(page_of(Cluster()), access=settings)
     bound = listen("127.0.0.1:0")
     trust = ssl.create_default_context(cafile=cert)
-    url = "https://127.0.0.1:{}/health".format(bound.getsockname()[1])
+    url = f"https://127.0.0.1:{bound.getsockname()[1]}/health"
     with anyio.fail_after(20):
         async with anyio.create_task_group() as tasks:
-            await tasks.start(lambda *, task_status: serve(app, bound, tls=settings, task_status=task_status))
+            await tasks.start(
+                lambda *, task_status: serve(app, bound, tls=settings, task_status=task_status)
+            )
             async with httpx.AsyncClient(verify=trust, trust_env=False) as client:
                 assert (await client.get(url)).status_code == 200
             tasks.cancel_scope.cancel()

@@ -48,7 +48,7 @@ export function rows(body, items, key, cells) {
 
 function update(row, cells) {
   cells.forEach((cell, index) => {
-    const said = JSON.stringify(cell.of ?? cell.content ?? "");
+    const said = JSON.stringify(["of" in cell ? cell.of : cell.content]);
     let td = row.children[index];
     if (!td) td = row.appendChild(h("td", { role: "cell" }));
     if (td.said === said && td.className === (cell.class ?? "")) return;

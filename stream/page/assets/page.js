@@ -14,6 +14,7 @@ const overviewTiles = tiles(byId("tiles"));
 const renewTasks = tasks(() => {}); // a service that is away is told once, by the feed
 const renewSheet = sheet();
 let heard = 0;
+let connected = false;
 
 function showOverview(overview) {
   heard = overview.at;
@@ -22,8 +23,6 @@ function showOverview(overview) {
   showHealth(overview);
   showBrokers(overview.brokers);
   say(byId("about"), `celery-stream ${overview.version}, watching since ${date(overview.started_at)}. Read-only.`);
-  renewTasks();
-  renewSheet();
 }
 
 function showBrokers(brokers) {
@@ -34,7 +33,8 @@ function showBrokers(brokers) {
   }
 }
 
-function showState(connected) {
+function showState(isConnected) {
+  connected = isConnected;
   if (connected) return;
   const pill = byId("health");
   pill.dataset.level = "bad";
@@ -55,7 +55,13 @@ addEventListener("keydown", (event) => {
   }
 });
 
-setInterval(tick, 1000);
+setInterval(() => {
+  if (document.hidden) return;
+  tick();
+  if (!connected) return;
+  renewTasks();
+  renewSheet();
+}, 1000);
 
 async function begin() {
   try {
@@ -65,6 +71,7 @@ async function begin() {
   } catch {
     showState(false);
   }
+  renewTasks(true);
   listen(
     "/api/events",
     {
