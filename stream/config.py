@@ -47,6 +47,10 @@ OptionalUrl: TypeAlias = Annotated[
     Annotated[str, Meta(pattern=r"^https?://[^\s/?#]+")] | None,
     Meta(extra={"phrase": "an http:// or https:// URL"}),
 ]
+OptionalTraceUrl: TypeAlias = Annotated[
+    Annotated[str, Meta(pattern=r"^https?://[^\s/?#]+\S*\{trace_id\}\S*$")] | None,
+    Meta(extra={"phrase": "an http:// or https:// URL with {trace_id} in it"}),
+]
 _BROKER_URL = r"(rediss?|unix|redis\+socket|sentinel|amqps?|pyamqp)://\S*"
 BROKER_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}"
 _NAMED_URL = rf"({BROKER_NAME}=)?{_BROKER_URL}"
@@ -328,7 +332,7 @@ class PageSettings(Struct, frozen=True):
         ),
     ] = False
     trace_url: Annotated[
-        OptionalUrl,
+        OptionalTraceUrl,
         Meta(
             description="Where traces can be looked at, with `{trace_id}` (and `{span_id}`) in it: "
             "`https://jaeger.example/trace/{trace_id}`"
