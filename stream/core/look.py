@@ -123,6 +123,9 @@ def find(tables: TaskTable, search: Search, *, limit: int, budget: int) -> Looke
         budget: of tasks that are looked at one by one; those of a kind that is wanted as a whole
             cost nothing.
     """
+    exactly = tables.by_uuid.get(search.exactly)
+    if exactly is not None:  # at once, however many there are
+        return _only(exactly, search)
     found: list[Task] = []
     total, left = 0, budget
     for slot in (
@@ -159,12 +162,25 @@ def overdue(tables: TaskTable, limits: PhaseLimits, *, limit: int) -> tuple[Over
 
 
 def _chosen(kind: Kind, tasks: Iterable[Task], search: Search) -> list[Task]:
+    wanted = search.of(kind)
     return [
         task
         for task in tasks
         for lane in (task.last.lane,)
-        if search.task(kind, task.uuid, None if lane is None else lane.hostname)
+        if wanted(task.uuid, None if lane is None else lane.hostname)
     ]
+
+
+def _only(task: Task, search: Search) -> Looked:
+    looked = glance(task)
+    hostname = looked.last.hostname
+    if (
+        task.finished
+        or not search.state(task.state)
+        or not search.task(task.kind, task.uuid, hostname)
+    ):
+        return Looked((), 0, 1)
+    return Looked((looked,), 1, 1)
 
 
 def _since(task: Task) -> float:

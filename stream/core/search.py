@@ -42,11 +42,15 @@ class Search:
         uuid: str = "",
     ) -> None:
         self.states = states
-        self._text = text.strip()[:LONGEST].casefold()
+        text = text.strip()[:LONGEST]
+        self._text = text.casefold()
         self._name = _pattern(name)
         self._queue = _pattern(queue)
         self._worker = _pattern(worker)
         self._uuid = uuid.strip()[:LONGEST]
+        self.exactly = self._uuid or text
+        """A whole uuid, if what is looked for is one."""
+        self._workers: dict[str | None, tuple[bool, bool]] = {}
 
     def state(self, state: State) -> bool:
         """Whether tasks in this state may be wanted."""
@@ -58,19 +62,35 @@ class Search:
 
     def all_of(self, kind: Kind) -> bool:
         """Whether every task of a kind that may be wanted is."""
-        return not (self._worker or self._uuid) and self._in_kind(kind)
+        return self._worker is None and not self._uuid and self._in_kind(kind)
+
+    def of(self, kind: Kind) -> Callable[[str, str | None], bool]:
+        """Return what decides about a task of a kind that may be wanted, by its uuid and worker.
+
+        Asked of tens of thousands, so all that can be decided once has been.
+        """
+        text, prefix, worker = self._text, self._uuid, self._of_worker
+        in_kind = self._in_kind(kind)
+
+        def wanted(uuid: str, hostname: str | None) -> bool:
+            if prefix and not uuid.startswith(prefix):
+                return False
+            fits, is_named = worker(hostname)
+            return fits and (in_kind or is_named or uuid.startswith(text))
+
+        return wanted
 
     def task(self, kind: Kind, uuid: str, hostname: str | None) -> bool:
-        """Whether one task is wanted whose kind and state may be."""
-        if self._uuid and not uuid.startswith(self._uuid):
-            return False
-        if self._worker is not None and not _fits(self._worker, hostname):
-            return False
-        return (
-            self._in_kind(kind)
-            or uuid.startswith(self._text)
-            or self._text in (hostname or "").casefold()
-        )
+        """Whether one task is wanted."""
+        return self.kind(kind) and self.of(kind)(uuid, hostname)
+
+    def _of_worker(self, hostname: str | None) -> tuple[bool, bool]:
+        """Whether a worker fits the pattern, and whether the text is part of its name."""
+        known = self._workers.get(hostname)
+        if known is None:
+            is_named = self._text in (hostname or "").casefold()
+            known = self._workers[hostname] = _fits(self._worker, hostname), is_named
+        return known
 
     def _in_kind(self, kind: Kind) -> bool:
         text = self._text

@@ -3,13 +3,14 @@
 A request looks at a bounded number of tasks and says when there were more.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from heapq import nlargest
 from typing import Final
 
 from msgspec import Struct
 
 from ..core.effects import StuckReason, TaskFinished
+from ..core.kinds import Kind
 from ..core.look import Overdue, TaskLook
 from ..core.search import Search
 from ..core.states import State
@@ -18,8 +19,8 @@ from .answers import Failure, Failures, Stuck, StuckTasks, Task, Tasks
 from .telling import Telling
 from .watched import Brokers
 
-LOOKED_AT: Final = 30_000
-"""Tasks in flight that one request looks at one by one: some ten milliseconds."""
+LOOKED_AT: Final = 20_000
+"""Tasks in flight that one request looks at one by one: twenty milliseconds among a million."""
 MOST: Final = 100
 """Stuck tasks, and groups of failures, in one answer."""
 
@@ -130,16 +131,21 @@ def _add_in_flight(tasks: list[Task], chosen: Brokers, wanted: Wanted) -> int | 
 def _ended(chosen: Brokers, search: Search) -> Iterator[_Found]:
     for name, watched in chosen.items():
         revisions = watched.history.revisions()
+        decide: dict[Kind, Callable[[str, str | None], bool]] = {}
         for end in watched.history.tasks():
             finished, attempt = end
+            kind = finished.kind
+            wanted = decide.get(kind)
+            if wanted is None:
+                wanted = decide[kind] = search.of(kind) if search.kind(kind) else _never
             state = revisions.get(finished.uuid, finished.state)
             hostname = None if attempt is None else attempt.hostname
-            if (
-                search.state(state)
-                and search.kind(finished.kind)
-                and search.task(finished.kind, finished.uuid, hostname)
-            ):
+            if search.state(state) and wanted(finished.uuid, hostname):
                 yield _Found(name, end, state)
+
+
+def _never(_uuid: str, _hostname: str | None) -> bool:
+    return False
 
 
 def _of_look(broker: str, task: TaskLook) -> Task:

@@ -93,6 +93,16 @@ def test_a_search_ends_with_its_budget_and_says_so():
     assert found(engine, "u09", budget=1_001).total == 100
 
 
+def test_a_whole_uuid_is_found_without_a_search():
+    engine, shop = Engine(), producer()
+    feed(engine, *(shop.sent(f"u{number:04}", number) for number in range(1_000)))
+    for wanted in ({"text": "u0999"}, {"uuid": "u0999"}):
+        looked = found(engine, budget=10, **wanted)
+        assert ([task.uuid for task in looked.tasks], looked.total) == (["u0999"], 1)
+    assert uuids(engine, "u0999", states=frozenset({State.STARTED})) == []
+    assert uuids(engine, "u0999", queue="other") == []
+
+
 def test_a_look_at_one_task_has_all_its_deliveries(engine):
     worker = Process("w1@host")
     feed(
