@@ -55,7 +55,9 @@ def routes(feed: Feed) -> list[BaseRoute]:
         found = files.get(request.path_params["name"])
         return assets.answer(found, request) if found else _problem(404, "No such file.")
 
-    async def listen(_: Request) -> Response:
+    async def listen(request: Request) -> Response:
+        if request.method == "HEAD":  # nobody would listen
+            return Response(headers=_STREAM_HEADERS)
         listener = feed.listen()
         if listener is None:
             return _problem(503, "Too many listen already.")

@@ -143,6 +143,13 @@ async def test_one_more_than_may_listen_is_503():
     assert (refused.status_code, refused.json()) == (503, {"error": "Too many listen already."})
 
 
+async def test_who_asks_only_for_the_head_does_not_listen():
+    async with running(page_of(Cluster())) as (client, feed):
+        answer = await client.head("/api/events")
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "text/event-stream")
+        assert len(feed) == 0
+
+
 async def test_a_listener_that_leaves_is_forgotten():
     async with running(page_of(Cluster()), interval=0.05) as (client, feed):
         async with client.stream("GET", "/api/events") as answer:

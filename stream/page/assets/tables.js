@@ -45,7 +45,7 @@ export function showQueues({ queues }) {
       of: [queue.stalled, queue.received, queue.running],
     },
     { content: count(queue.depth), class: "num" },
-    { content: () => curveOf(queue.trend, TREND, queue.stalled ? "bad" : "wait"), of: queue.trend },
+    { content: () => curveOf(queue.trend, TREND, queue.stalled ? "bad" : "wait"), of: queue.trend, class: "trend" },
     { content: () => (queue.oldest_since == null ? NONE : since(queue.oldest_since)), of: queue.oldest_since, class: "num" },
     { content: queue.depth ? duration(queue.drain_time) : NONE, class: "num" },
     {
@@ -72,7 +72,7 @@ export function showWorkers({ workers }) {
     },
     { content: () => stateOf(worker.state), of: worker.state },
     { content: () => [count(worker.active), sub(worker.processed == null ? "" : `of ${count(worker.processed)}`)], of: [worker.active, worker.processed], class: "num" },
-    { content: () => curveOf(worker.trend, TREND, "busy"), of: worker.trend },
+    { content: () => curveOf(worker.trend, TREND, "busy"), of: worker.trend, class: "trend" },
     { content: percent(worker.utilisation), class: "num" },
     { content: percent(worker.coverage), class: worker.coverage != null && worker.coverage < 0.99 ? "num flag" : "num" },
     { content: skew(worker.skew), class: Math.abs(worker.skew ?? 0) > 5 ? "num flag" : "num" },
