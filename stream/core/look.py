@@ -34,6 +34,8 @@ from .traces import UNTRACED
 
 _PHASES: Final = (STARTED, RETRY, RECEIVED, SENT)
 """What runs comes first: that is what people look for."""
+_WHOLE: Final = 36
+"""Characters of a UUID: what is as long is the beginning of no other one."""
 _BANDS: Final = (STUCK, UNSURE, 0, LATER)
 
 
@@ -124,8 +126,10 @@ def find(tables: TaskTable, search: Search, *, limit: int, budget: int) -> Looke
             cost nothing.
     """
     exactly = tables.by_uuid.get(search.exactly)
-    if exactly is not None:  # at once, however many there are
-        return _only(exactly, search)
+    if exactly is not None and not _is_wanted(exactly, search):
+        exactly = None
+    if exactly is not None and len(exactly.uuid) >= _WHOLE:
+        return Looked((glance(exactly),), 1, 1)
     found: list[Task] = []
     total, left = 0, budget
     for slot in (
@@ -142,6 +146,8 @@ def find(tables: TaskTable, search: Search, *, limit: int, budget: int) -> Looke
                 left -= min(left, len(members))
         total += sum(map(len, wanted))
         found += islice(merge(*wanted, key=_since), limit - len(found))
+    if exactly is not None and limit and exactly not in found:
+        found = [exactly, *found[: limit - 1]]
     tasks = tuple(glance(task) for task in found)
     return Looked(tasks, total if left else None, budget - left)
 
@@ -171,16 +177,13 @@ def _chosen(kind: Kind, tasks: Iterable[Task], search: Search) -> list[Task]:
     ]
 
 
-def _only(task: Task, search: Search) -> Looked:
-    looked = glance(task)
-    hostname = looked.last.hostname
-    if (
-        task.finished
-        or not search.state(task.state)
-        or not search.task(task.kind, task.uuid, hostname)
-    ):
-        return Looked((), 0, 1)
-    return Looked((looked,), 1, 1)
+def _is_wanted(task: Task, search: Search) -> bool:
+    lane = task.last.lane
+    return (
+        not task.finished
+        and search.state(task.state)
+        and search.task(task.kind, task.uuid, None if lane is None else lane.hostname)
+    )
 
 
 def _since(task: Task) -> float:

@@ -93,14 +93,24 @@ def test_a_search_ends_with_its_budget_and_says_so():
     assert found(engine, "u09", budget=1_001).total == 100
 
 
-def test_a_whole_uuid_is_found_without_a_search():
+def test_a_whole_uuid_is_found_at_once():
     engine, shop = Engine(), producer()
-    feed(engine, *(shop.sent(f"u{number:04}", number) for number in range(1_000)))
-    for wanted in ({"text": "u0999"}, {"uuid": "u0999"}):
+    whole = "40a4c7f7-1234-4cbe-9b7c-000000000999"
+    sent = [shop.sent(f"40a4c7f7-1234-4cbe-9b7c-{number:012}", number) for number in range(1_000)]
+    feed(engine, *sent)
+    for wanted in ({"text": whole}, {"uuid": whole}):
         looked = found(engine, budget=10, **wanted)
-        assert ([task.uuid for task in looked.tasks], looked.total) == (["u0999"], 1)
-    assert uuids(engine, "u0999", states=frozenset({State.STARTED})) == []
-    assert uuids(engine, "u0999", queue="other") == []
+        assert [task.uuid for task in looked.tasks] == [whole]
+        assert (looked.total, looked.looked_at) == (1, 1)
+    assert uuids(engine, whole, states=frozenset({State.STARTED})) == []
+    assert uuids(engine, whole, queue="other") == []
+
+
+def test_a_short_id_is_found_beside_those_that_begin_with_it():
+    engine, shop = Engine(), producer()
+    feed(engine, *(shop.sent(f"u{number}", number) for number in range(1_000, 0, -1)))
+    assert found(engine, "u9", budget=1_001).total == 111
+    assert uuids(engine, "u9", budget=10, limit=1) == ["u9"]
 
 
 def test_a_look_at_one_task_has_all_its_deliveries(engine):

@@ -259,7 +259,7 @@ def test_a_task_tells_its_story(tab):
     sheet = page.locator("#task")
     expect(sheet).to_be_visible()
     expect(sheet.locator(".delivery")).to_have_count(2)
-    expect(sheet.locator(".timeline")).to_have_attribute("aria-label", "2 deliveries in 3.0 s")
+    expect(sheet.locator(".timeline")).to_have_attribute("aria-label", "2 deliveries in 3.0\u00a0s")
     expect(sheet).to_contain_text("Timeout: slow")
     expect(sheet).to_contain_text("Declined: no funds")
     trace = sheet.get_by_text("Open the trace")
