@@ -22,6 +22,7 @@ _WAITING: Final = 4
 _BYTES_PER_SECOND: Final = 20_000
 """Of one part, on average."""
 INTERVAL: Final = 1.0
+_PATIENCE: Final = 10.0
 
 Listener = MemoryObjectReceiveStream[bytes]
 
@@ -33,10 +34,19 @@ class Feed:
         page: read each second.
         interval: seconds between two looks.
         most: listeners at once.
+        patience: seconds that a listener may take nothing of what is written to it.
     """
 
-    def __init__(self, page: LivePage, *, interval: float = INTERVAL, most: int = MOST) -> None:
+    def __init__(
+        self,
+        page: LivePage,
+        *,
+        interval: float = INTERVAL,
+        most: int = MOST,
+        patience: float = _PATIENCE,
+    ) -> None:
         self.page = page
+        self.patience = patience
         self._interval = interval
         self._most = most
         self._listeners: set[MemoryObjectSendStream[bytes]] = set()

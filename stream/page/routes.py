@@ -23,8 +23,6 @@ _STREAM_HEADERS: Final = {
     "x-accel-buffering": "no",  # a proxy must not collect what is to be seen at once
     **_NO_STORE,
 }
-_SEND_SECONDS: Final = 10.0
-"""For a listener that takes nothing any more."""
 
 Show = Callable[[Request], Awaitable[Response]]
 
@@ -61,7 +59,7 @@ def routes(feed: Feed) -> list[BaseRoute]:
         listener = feed.listen()
         if listener is None:
             return _problem(503, "Too many listen already.")
-        return _Events(listener)
+        return _Events(listener, patience=feed.patience)
 
     return [
         Route("/", _file(files["index.html"])),
@@ -84,9 +82,10 @@ class _Events(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, *, patience: float) -> None:
         super().__init__()
         self._listener = listener
+        self._patience = patience
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:  # noqa: ARG002 - of ASGI
         async with anyio.create_task_group() as tasks:
@@ -99,7 +98,7 @@ class _Events(Response):
         headers = [(name.encode(), value.encode()) for name, value in _STREAM_HEADERS.items()]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         async for message in self._listener:
-            with anyio.move_on_after(_SEND_SECONDS) as within:
+            with anyio.move_on_after(self._patience) as within:
                 await send({"type": "http.response.body", "body": message, "more_body": True})
             if within.cancelled_caught:
                 return  # the server closes what is not complete

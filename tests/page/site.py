@@ -15,9 +15,9 @@ from stream.server.http import application, listen, serve
 from tests.page.cluster import WELL, Cluster, page_of
 
 
-def served(page, *, access=None, loopback=True, interval=0.2, most=50):
+def served(page, *, access=None, loopback=True, interval=0.2, most=50, patience=10.0):
     """The whole application, and what feeds its listeners."""
-    feed = Feed(page, interval=interval, most=most)
+    feed = Feed(page, interval=interval, most=most, patience=patience)
     app = application(
         metrics=lambda: (), health=lambda: WELL, ready=lambda: True, pages=routes(feed)
     )

@@ -7,7 +7,7 @@ import pytest
 
 from stream.page.feed import Feed
 from tests.page.cluster import Cluster, page_of
-from tests.page.site import running
+from tests.page.site import running, served
 from tests.servers import wait_until
 
 pytestmark = pytest.mark.anyio
@@ -156,6 +156,27 @@ async def test_a_listener_that_leaves_is_forgotten():
             await anext(answer.aiter_bytes())
             assert len(feed) == 1
         await wait_until(lambda: not len(feed), what="the listener to be forgotten")
+
+
+async def test_who_takes_nothing_of_what_is_written_is_let_go():
+    app, feed = served(page_of(Cluster()), patience=0.01)
+    begun, never = anyio.Event(), anyio.Event()
+
+    async def receive():
+        await never.wait()
+
+    async def send(message):
+        begun.set()
+        if message["type"] == "http.response.body":
+            await never.wait()  # a full connection that nobody reads
+
+    headers = [(b"host", b"localhost")]
+    scope = {"type": "http", "method": "GET", "path": "/api/events", "headers": headers}
+    with anyio.fail_after(10):
+        await app({**scope, "query_string": b"", "root_path": ""}, receive, send)
+    assert begun.is_set()
+    feed.publish(now=1.0)
+    assert len(feed) == 0
 
 
 async def test_when_it_stops_the_answers_end(feeding):
