@@ -38,10 +38,12 @@ from .kinds import Kind, Kinds
 from .lanes import Lane
 from .lifecycle import Lifecycle
 from .limits import History, PhaseLimits
+from .look import Looked, Overdue, TaskLook, find, look, overdue
 from .periodic import Periodic
 from .progress import Progress
 from .queues import QueueTable
 from .record import WorkerRecord, record_of
+from .search import Search
 from .snapshot import EngineState, Numbers, seal, task_of, traces_of, unseal
 from .states import State
 from .straight import Straight
@@ -370,6 +372,19 @@ class Engine:
     def worker_records(self) -> tuple[WorkerRecord, ...]:
         """The records of all processes that are or were workers and are not forgotten yet."""
         return self._workers.records()
+
+    def task(self, uuid: str) -> TaskLook | None:
+        """Look at one task; None where it is not known or not any more."""
+        task = self._tasks.by_uuid.get(uuid)
+        return None if task is None else look(task)
+
+    def find(self, search: Search, *, limit: int, budget: int) -> Looked:
+        """Look for tasks in flight, as `look.find` does."""
+        return find(self._tasks, search, limit=limit, budget=budget)
+
+    def overdue(self, limit: int) -> tuple[Overdue, ...]:
+        """Return the tasks that are over the limit of their phase."""
+        return overdue(self._tasks, self._limits, limit=limit)
 
     def view(self, now: float) -> View:
         """Read the gauges from the tables."""
