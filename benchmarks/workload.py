@@ -24,14 +24,19 @@ class Lifecycles:
         tasks: how many.
         seed: of everything that varies.
         in_flight: how many are under way at the same time.
+        rate: events in a second.
     """
 
-    def __init__(self, tasks: int, *, seed: int = 1, in_flight: int = 1_000) -> None:
+    def __init__(
+        self, tasks: int, *, seed: int = 1, in_flight: int = 1_000, rate: int = 100_000
+    ) -> None:
         self._tasks = tasks
         self._random = random.Random(seed)  # noqa: S311 - repeatable, not secret
         self._in_flight = in_flight
         self._clocks = dict.fromkeys(range(WORKERS + 1), 0)
-        self._at = BEGAN_AT
+        self._step = 1 / rate
+        self.now = BEGAN_AT
+        """When the latest event was sent, epoch seconds."""
 
     def events(self) -> Iterator[Event]:
         """All events in the order in which they are published."""
@@ -74,7 +79,7 @@ class Lifecycles:
 
     def _event(self, kind: str, sender: int, fields: Event) -> Event:
         self._clocks[sender] += 1
-        self._at += 0.00001
+        self.now += self._step
         hostname = "gen7@web" if sender == WORKERS else f"celery@worker-{sender}"
         return {
             "hostname": hostname,
@@ -82,7 +87,7 @@ class Lifecycles:
             "pid": 100 + sender,
             "clock": self._clocks[sender],
             **fields,
-            "timestamp": round(self._at, 6),
+            "timestamp": round(self.now, 6),
             "type": kind,
         }
 

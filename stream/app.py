@@ -13,15 +13,22 @@ from uuid import uuid4
 import anyio
 from msgspec import Struct
 from opentelemetry.sdk.metrics.export import MetricsData
-from opentelemetry.sdk.resources import Resource
 from structlog.typing import FilteringBoundLogger
 
 from . import __version__
+from .assembly import (
+    aggregate_of,
+    decoder_of,
+    engine_of,
+    log_sink,
+    metrics_resource,
+    metrics_sink,
+    span_sink,
+)
 from .brokers import Broker, Named, broker_of, named
 from .channel import Channel, Overflow
 from .config import Settings
-from .core.early import PATIENCE
-from .core.engine import Engine, Limits
+from .core.engine import Engine
 from .errors import StreamError
 from .events import Message
 from .export.telemetry import Telemetry
@@ -43,8 +50,7 @@ from .sinks.compat_families import families_of, lazily
 from .sinks.compat_table import Compat
 from .sinks.gauges import gauges
 from .sinks.history import History
-from .sinks.logs import LogSink, log_bytes
-from .sinks.metrics import MetricsSink
+from .sinks.logs import log_bytes
 from .sinks.otel_metrics import metrics_data
 from .sinks.recorder import Recorder
 from .sinks.redaction import Redaction
@@ -61,7 +67,7 @@ from .sinks.telemetry import (
 )
 from .wire.arguments import Arguments, Editor
 from .wire.capture_lines import FORMAT, Header
-from .wire.codec import Decoded, decode, decode_in_full
+from .wire.codec import Decoded, decode_in_full
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _POLL_AGE = 30.0
@@ -157,8 +163,7 @@ def compose(settings: Settings, bound: socket, log: FilteringBoundLogger) -> Ser
     """
     tls(settings.access)  # to refuse now what would fail once all is running
     started_at = time.time()
-    exponential = settings.otlp.histograms == "base2_exponential_bucket_histogram"
-    aggregate = Aggregate(started_at=started_at, exponential=exponential)
+    aggregate = aggregate_of(settings, started_at=started_at)
     tell = _all((SelfTelemetry(aggregate), OccurrenceLog(log)))
     telemetry = Telemetry(
         settings.otlp, tell, spool=settings.spool, span_bytes=draft_bytes, log_bytes=log_bytes
@@ -188,7 +193,7 @@ def compose(settings: Settings, bound: socket, log: FilteringBoundLogger) -> Ser
         found = {name: _compatible(each, wanted) for name, each in watched.items()}
         return lazily(found, labelled=labelled)
 
-    resource = _metrics_resource(settings)
+    resource = metrics_resource(settings)
 
     def metrics() -> MetricsData:
         return metrics_data(families(), resource, time.time())
@@ -216,11 +221,10 @@ def _watched(
 ) -> _Watched:
     """Make what knows a broker; its counts go into *aggregate* where they need no name."""
     if broker.labelled:
-        started_at, exponential = aggregate.started_at, aggregate.exponential
-        aggregate = Aggregate(started_at=started_at, exponential=exponential)
+        aggregate = aggregate_of(settings, started_at=aggregate.started_at)
         log = log.bind(broker=broker.name)
     tell = _all((IntakeTelemetry(aggregate), OccurrenceLog(log)))
-    engine = _engine(settings)
+    engine = engine_of(settings)
     reader = broker_of(broker, known=lambda: engine.queue_names, tell=tell)
     compat = CompatSink(
         counting=bool(settings.compat),
@@ -245,13 +249,10 @@ def _compatible(watched: _Watched, wanted: Asked) -> Callable[[], Iterable[Famil
 
 
 def _spans(watched: _Watched, shared: _Shared) -> SpanSink:
-    settings, telemetry = shared.settings, shared.telemetry
-    return SpanSink(
-        telemetry.spans,
-        telemetry.resources,
+    return span_sink(
+        shared.settings,
+        shared.telemetry,
         system=watched.reader.system,
-        settings=settings.spans,
-        redaction=Redaction(settings.log_records.redact),
         sampler=shared.sampler,
         broker=_label(watched.broker),
     )
@@ -263,18 +264,17 @@ def _watch(watched: _Watched, spans: SpanSink, shared: _Shared) -> Watch:
     channel = Channel(settings.channel_frames, Overflow.SHED, tell=watched.tell)
     history = _history(settings)
     sinks: tuple[Sink, ...] = (
-        MetricsSink(
+        metrics_sink(
+            settings,
             watched.aggregate,
             system=watched.reader.system,
-            slow=settings.spans.slow,
-            exemplars=_exemplars(settings, traced=telemetry.spans is not None),
+            traced=telemetry.spans is not None,
         ),
         spans,
-        LogSink(
-            telemetry.logs,
-            telemetry.resources,
+        log_sink(
+            settings,
+            telemetry,
             lines=shared.lines if settings.records else None,
-            settings=settings.log_records,
             broker=_label(watched.broker),
         ),
         watched.compat,
@@ -320,32 +320,11 @@ def _label(broker: Named) -> str | None:
     return broker.name if broker.labelled else None
 
 
-def _engine(settings: Settings) -> Engine:
-    return Engine(
-        Limits(tasks=settings.max_tasks, kinds=settings.max_kinds),
-        settings.graces,
-        stuck=settings.stuck,
-        stuck_rules=settings.stuck_rules,
-        long_wait=settings.spans.wait or None,
-        beginnings=settings.log_records.lifecycle,
-        beat=settings.beat,
-        beat_rules=settings.beat_rules,
-        patience=PATIENCE,
-    )
-
-
 def _decoder(settings: Settings) -> Callable[[Message], Decoded]:
     """Arguments and results are decoded only where they are told."""
-    records, page = settings.log_records, settings.page
-    told = records.arguments or records.results or (page.enabled and page.arguments)
-    return decode_in_full if told else decode
-
-
-def _exemplars(settings: Settings, *, traced: bool) -> bool:
-    """Whether metrics name runs as examples: by default those that have a span to look at."""
-    if settings.otlp.exemplars == "trace_based":
-        return traced and settings.spans.process != "never"
-    return settings.otlp.exemplars == "always_on"
+    page = settings.page
+    told = page.enabled and page.arguments
+    return decode_in_full if told else decoder_of(settings.log_records)
 
 
 def _recorder(settings: Settings, watched: Mapping[str, _Watched], tell: Tell) -> Recorder | None:
@@ -358,7 +337,7 @@ def _recorder(settings: Settings, watched: Mapping[str, _Watched], tell: Tell) -
         __version__,
         tuple(each.reader.url for each in watched.values()),
         uuid4().hex,
-        brokers=tuple(watched) if len(watched) > 1 else (),
+        brokers=tuple(name for name, each in watched.items() if each.broker.labelled),
         arguments=mode,
     )
     rotation = Rotation(capture.max_bytes, capture.max_age, capture.keep)
@@ -369,14 +348,6 @@ def _recorder(settings: Settings, watched: Mapping[str, _Watched], tell: Tell) -
         max_frames=capture.buffer_frames,
         max_bytes=capture.buffer_bytes,
     )
-
-
-def _metrics_resource(settings: Settings) -> Resource:
-    otlp = settings.otlp
-    attributes = {"service.name": "celery-stream", **otlp.resource_attributes}
-    if otlp.service_name is not None:
-        attributes["service.name"] = otlp.service_name
-    return Resource(attributes)
 
 
 def _all(listeners: Sequence[Tell]) -> Tell:

@@ -18,11 +18,24 @@ F = TypeVar("F", bound=Callable[..., object])
 
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
+_ANALYSE: Final = """\b
+Go on with what is written:
+  duckdb -c "select name, quantile_cont(run_time, 0.95) from 'tasks.parquet' group by 1"
+  python -c "import pandas as p; print(p.read_csv('attempts.csv').groupby('state').size())"
+  jq -r 'select(.state == \"LOST\") | .uuid' tasks.jsonl
+"""
+_EXPORT: Final = ("otlp.", "spans.", "log_records.")
+"""What the settings begin with that say what is sent, and where to."""
 
 
-def _settings_options(command: F) -> F:
-    """Give a command one option for each setting; texts, since `load` validates them."""
+def _settings_options(command: F, *sections: str) -> F:
+    """Give a command one option for each setting; texts, since `load` validates them.
+
+    With *sections*, only for those that begin so.
+    """
     for setting in reversed(SETTINGS):
+        if not setting.key.startswith(sections or ("",)):
+            continue
         flag = setting.flag
         yes_or_no = setting.shape is bool
         command = click.option(
@@ -102,6 +115,11 @@ def _filter_options(command: F) -> F:
     return command
 
 
+def _export_options(command: F) -> F:
+    """Give a command the options of what is sent, and where to."""
+    return _settings_options(command, *_EXPORT)
+
+
 def _speed(_context: click.Context, _option: click.Parameter, value: str) -> float | None:
     """Read a speed; None is as fast as can be."""
     if value == "max":
@@ -115,8 +133,31 @@ def _speed(_context: click.Context, _option: click.Parameter, value: str) -> flo
     return speed
 
 
-@cli.command()
+def _tell_schema(context: click.Context, _option: click.Parameter, value: str | None) -> None:
+    """Print a JSON Schema instead of doing anything."""
+    if value is None:
+        return
+    from .analysis.schema import encode_schema  # noqa: PLC0415 - brings the engine
+
+    click.echo(encode_schema(value), nl=False)
+    context.exit()
+
+
+def _schema_option(*outputs: str) -> Callable[[F], F]:
+    """Give a command the option that prints the schema of what it writes."""
+    return click.option(
+        "--schema",
+        type=click.Choice(outputs),
+        callback=_tell_schema,
+        expose_value=False,
+        is_eager=True,
+        help="Print the JSON Schema of that output, and do nothing else.",
+    )
+
+
+@cli.command(epilog=_ANALYSE)
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@_schema_option("report", "tasks", "attempts", "workers")
 @click.option("--json", "report", metavar="OUT", help="Write the report as JSON (- is stdout).")
 @click.option("--html", metavar="OUT", help="Write the report as one page for a browser.")
 @click.option(
@@ -132,12 +173,29 @@ def _speed(_context: click.Context, _option: click.Parameter, value: str) -> flo
     metavar="TIMES",
     help="max, or how many times as fast as it was recorded.",
 )
+@click.option(
+    "--export",
+    "exported",
+    is_flag=True,
+    help="Send spans, log records and metrics of all tasks over OTLP, with their original times.",
+)
+@click.option("--config", metavar="FILE", help="Settings of --export as TOML.  [STREAM_CONFIG]")
+@_export_options
 # Any: click hands over what the options gave, texts and tuples of texts.
-def replay(files: tuple[str, ...], speed: float | None, **given: Any) -> int:  # noqa: ANN401
+def replay(
+    files: tuple[str, ...],
+    speed: float | None,
+    config: str | None,
+    *,
+    exported: bool,
+    **given: Any,  # noqa: ANN401
+) -> int:
     """Say what happened in captures: raw frames or events, as JSON lines, plain or compressed.
 
     The report goes to the terminal; --json, --tasks and the others write what it is made of.
     """
+    flags = {each.name: given[each.name] for each in SETTINGS if each.key.startswith(_EXPORT)}
+    settings = load(config, flags=flags) if exported else None
     outputs = {name: given[name] for name in ("report", "html", "tasks", "attempts", "workers")}
     taken = [name for name in outputs.values() if name is not None]
     if len(set(taken)) < len(taken):
@@ -147,7 +205,7 @@ def replay(files: tuple[str, ...], speed: float | None, **given: Any) -> int:  #
 
     patterns = (given["names"], given["queues"], given["hosts"], given["uuids"])
     filters = Filters(given["begin"], given["end"], *patterns)
-    return replay(files, **outputs, filters=filters, speed=speed)
+    return replay(files, **outputs, filters=filters, speed=speed, settings=settings)
 
 
 def _deploy_options(command: F) -> F:
@@ -186,6 +244,7 @@ def trace(uuid: str, files: tuple[str, ...]) -> int:
 @cli.command()
 @click.argument("before", metavar="BEFORE")
 @click.argument("after", metavar="AFTER")
+@_schema_option("diff")
 @click.option("--json", "output", metavar="OUT", help="Write it as JSON (- is stdout).")
 def diff(before: str, after: str, output: str | None) -> int:
     """Compare two captures, or two reports that `replay --json` wrote."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryFile
 from typing import Final
 
+import click
 import msgspec
 from msgspec import Struct
 from rich.console import Console
@@ -28,11 +29,19 @@ from .analysis.report import SCHEMA, VERSION, Report, decode_report, encode_repo
 from .analysis.scope import Filters, Scope
 from .analysis.screen import show
 from .analysis.story import Finder, Story, show_story
+from .config import Settings
 from .core.record import TaskRecord, WorkerRecord
 from .errors import RefusedError
+from .exporting import Exporting
+from .occurrences import Signal
 from .reading import Reading
 from .sinks.base import Sink
 
+_ITEMS: Final = {
+    Signal.TRACES: "spans",
+    Signal.LOGS: "records",
+    Signal.METRICS: "collections of all metrics",
+}
 _SPOOL_BYTES: Final = 1024 * 1024
 _HEAD_BYTES: Final = 200
 """Of a file: enough to tell a report from a capture."""
@@ -69,6 +78,7 @@ def replay(
     html: str | None = None,
     filters: Filters | None = None,
     speed: float | None = None,
+    settings: Settings | None = None,
 ) -> int:
     """Replay captures, write what is asked for, and print a report.
 
@@ -81,13 +91,16 @@ def replay(
         html: see there.
         filters: which tasks are reported; None: all.
         speed: how many times as fast as it was recorded; None: as fast as can be.
+        settings: where spans, log records and metrics are sent; None: nowhere.
 
     Returns:
-        The exit code.
+        The exit code: 1 where something was to be sent and was not taken.
 
     Raises:
-        RefusedError: a file cannot be read or written, or is no capture.
+        ConfigError: something is to be sent, and there is no receiver.
+        RefusedError: a file cannot be read or written, or is no capture; a receiver takes nothing.
     """
+    export = None if settings is None else Exporting(settings)
     outputs = Outputs(tasks, attempts, workers, report, html)
     for name in outputs.names:
         check_writable(name)
@@ -102,8 +115,12 @@ def replay(
         deliveries = Attempts(spools[1], scope)
         sinks: list[Sink] = [] if tasks is None else [records]
         sinks += [] if attempts is None else [deliveries]
-        run = Reading(files, sinks, scope=scope, records=records)
-        run.read(speed=speed)
+        run = Reading(files, sinks, scope=scope, records=records, export=export)
+        try:
+            run.read(speed=speed)
+        finally:
+            if export is not None:
+                _tell_exported(export)
         if tasks is not None:
             write_records(tasks, records.task_lines(), of=TaskRecord)
         if attempts is not None:
@@ -118,7 +135,21 @@ def replay(
     if report is not None:
         write(report, [encode_report(found)])
     show(_console(beside=outputs.names), found)
-    return 0
+    return 0 if export is None or export.is_complete else 1
+
+
+def _tell_exported(export: Exporting) -> None:
+    """Say on stderr what became of everything that was to be sent."""
+    for signal, ledger in export.ledgers().items():
+        lost = {str(reason): count for reason, count in ledger.dropped.items() if count}
+        fates = {"sent": ledger.sent, "rejected": ledger.rejected, **lost}
+        told = ", ".join(f"{count:,} {fate}" for fate, count in fates.items())
+        problem = export.problems.get(signal)
+        click.echo(
+            f"celery-stream: exported {signal}: {told} of {ledger.accepted:,} {_ITEMS[signal]}"
+            + (f" (last problem: {problem})" if problem else ""),
+            err=True,
+        )
 
 
 def _page(files: Sequence[str], report: Report, scope: Scope) -> Iterator[bytes]:

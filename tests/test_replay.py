@@ -13,12 +13,13 @@ from pathlib import Path
 import pytest
 
 from stream.analysis.records import Records
+from stream.analysis.report import Recording, decode_report
 from stream.cli import main
 from stream.core.record import WorkerRecord
 from stream.core.states import WorkerState
 from stream.events import Message, Tick, Transport
 from stream.reading import Reading
-from stream.wire.capture_lines import Header, frame_lines, header_line
+from stream.wire.capture_lines import FORMAT, Gap, Header, frame_lines, gap_line, header_line
 from tests.builders import T0
 from tests.servers import ROOT
 
@@ -449,6 +450,29 @@ def test_a_report_does_not_depend_on_the_speed(capture, tmp_path):
     Lines().task("u1", 0.0).task("u2", 5.0).write(capture)
     slow = report_of(capture, tmp_path, "--speed", "1000")
     assert slow == report_of(capture, tmp_path)
+
+
+def test_a_report_says_who_recorded_it_and_what_is_missing(tmp_path):
+    capture, written = tmp_path / "capture.jsonl", tmp_path / "report.json"
+    origin = ("redis://shop:6379/0",)
+    header = Header(FORMAT, "1.2", origin, "r", part=3, arguments="redact")
+    message = gzip.decompress(CAPTURE.read_bytes()).splitlines(keepends=True)[1]
+    capture.write_bytes(header_line(header) + message + gap_line(Gap(7)) + gap_line(Gap(2)))
+    assert main(["replay", str(capture), "--json", str(written)]) == 0
+    report = decode_report(written.read_bytes())
+    assert report.recordings == (Recording("r", "1.2", origin, "redact", 1, 3),)
+    assert report.coverage.unrecorded == 9
+
+
+def test_the_screen_says_who_recorded_it_and_what_is_missing(tmp_path, capsys):
+    capture = tmp_path / "capture.jsonl"
+    header = Header(FORMAT, "1.2", ("redis://h",), "r", part=3, arguments="redact")
+    message = gzip.decompress(CAPTURE.read_bytes()).splitlines(keepends=True)[1]
+    capture.write_bytes(header_line(header) + message + gap_line(Gap(7)))
+    assert main(["replay", str(capture)]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "recorded of redis://h: 1 file, 2 before them rotated away, arguments redacted" in shown
+    assert "unrecorded 7 messages that the recording had no room for" in shown
 
 
 # -- trace and diff ------------------------------------------------------------------------------

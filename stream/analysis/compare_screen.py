@@ -25,7 +25,8 @@ def show_comparison(console: Console, comparison: Comparison) -> None:
 def _show_sides(console: Console, comparison: Comparison) -> None:
     table = table_of("", "before", "after")
     sides = comparison.before, comparison.after
-    table.add_row("", *(short(side.name) for side in sides))
+    for when, side in zip(("before", "after"), sides, strict=True):
+        console.print(f"{when:<7} {escape(one_line(side.name))}", soft_wrap=True)
     table.add_row("from (UTC)", *(instant(side.began_at) for side in sides))
     table.add_row("period", *(duration(side.seconds) for side in sides))
     table.add_row("tasks", *(number(side.tasks) for side in sides))
@@ -36,7 +37,7 @@ def _show_sides(console: Console, comparison: Comparison) -> None:
     console.print(table)
     for what, names in (("new", comparison.new_tasks), ("gone", comparison.gone_tasks)):
         if names:
-            line(console, f"{what} tasks: {', '.join(map(one_line, names))}")
+            console.print(f"{what} tasks: {escape(', '.join(map(one_line, names)))}")
 
 
 def _of_all(side: Side, state: str) -> str:
@@ -69,8 +70,10 @@ def _show_shifts(console: Console, comparison: Comparison) -> None:
 def _print(console: Console, table: Table, *, clear: int, compared: int) -> None:
     if clear:
         console.print(table)
-    rest = compared - min(clear, _ROWS)
-    line(console, f"{rest:,} more compared, no clear difference" if rest else "all compared")
+    shown = f", the {_ROWS} largest are shown" if clear > _ROWS else ""
+    line(console, f"of {compared:,} compared {clear:,} clearly differ{shown}")
+    if clear:
+        line(console, "(where nothing differs, 1 in 20 seems to by chance)")
 
 
 def _show_failures(console: Console, comparison: Comparison) -> None:

@@ -6,6 +6,7 @@ a family that is larger is told without some of its members, and one that pauses
 go on is told in parts.
 """
 
+from collections.abc import Mapping
 from typing import Final
 
 from msgspec import Struct, field
@@ -17,9 +18,10 @@ from .outcomes import UNNAMED
 from .report import Step, TracePath
 
 _SLOWEST: Final = 10
-_ROOTS: Final = 20_000
-"""Tasks that may become the roots of families, in each of two generations; 13 MB together."""
-_MEMBERS: Final = 20_000
+_ROOTS: Final = 10_000
+"""Tasks that may become the roots of families, in each of two generations: of 250 tasks a second
+each is kept for 40 to 80 seconds after it could be forgotten. 9 MB together."""
+_MEMBERS: Final = 10_000
 """Likewise, members of families."""
 _MEMBERS_OF_ONE: Final = 500
 _STEPS: Final = 100
@@ -33,14 +35,26 @@ class Family(Struct):
     """The tasks of one root that are known so far."""
 
     members: list[TaskRecord] = field(default_factory=list)
+    own: dict[str, TaskRecord] = field(default_factory=dict)
+    """What Celery sends for itself: those that wait for the members of a chord."""
     left_out: int = 0
     began_at: float = float("inf")
     ended_at: float = 0.0
+
+    @property
+    def is_one(self) -> bool:
+        """Whether there is more than a task alone."""
+        sent_by_own = any(each.parent_id in self.own for each in self.members)
+        return len(self.members) + self.left_out > 1 or sent_by_own
 
     def add(self, record: TaskRecord) -> None:
         """Take in a member."""
         if record.sent_at is not None:
             self.began_at = min(self.began_at, record.sent_at)
+        if record.internal:
+            if len(self.own) < _MEMBERS_OF_ONE:
+                self.own[record.uuid] = record
+            return
         if record.ended_at is not None and record.ended_at < _NEVER:
             self.ended_at = max(self.ended_at, record.ended_at)
         if len(self.members) < _MEMBERS_OF_ONE:
@@ -63,7 +77,7 @@ class Families:
     def take(self, record: TaskRecord) -> None:
         """Take in a task that has a root."""
         root_id = record.root_id
-        if root_id is None or record.internal:
+        if root_id is None:
             return
         if root_id == record.uuid and not self._knows(root_id):
             self._roots[root_id] = record  # nearly always it stays alone
@@ -95,7 +109,9 @@ class Families:
 
     def _settle(self, families: dict[str, Family]) -> None:
         for root_id, family in families.items():
-            self._slowest.offer(family.ended_at - family.began_at, root_id, (root_id, family))
+            if family.is_one:
+                size = family.ended_at - family.began_at
+                self._slowest.offer(size, root_id, (root_id, family))
 
     def slowest(self) -> tuple[TracePath, ...]:
         """Tell the families that took longest. To be called once, at the end."""
@@ -104,7 +120,7 @@ class Families:
         return tuple(
             _path(root_id, family)
             for root_id, family in self._slowest.largest()
-            if family.ended_at > family.began_at
+            if family.is_one and family.ended_at > family.began_at
         )
 
 
@@ -116,7 +132,7 @@ def _path(root_id: str, family: Family) -> TracePath:
         family.left_out,
         family.began_at,
         family.ended_at - family.began_at,
-        tuple(_step(each, since=family.began_at) for each in critical_path(family.members)),
+        tuple(_step(each, since=family.began_at) for each in _steps_of(family)),
     )
 
 
@@ -134,12 +150,24 @@ def _step(record: TaskRecord, *, since: float) -> Step:
     )
 
 
-def critical_path(members: list[TaskRecord]) -> list[TaskRecord]:
+def _steps_of(family: Family) -> list[TaskRecord]:
+    return critical_path(family.members, family.own)
+
+
+def critical_path(
+    members: list[TaskRecord], own: Mapping[str, TaskRecord] | None = None
+) -> list[TaskRecord]:
     """Return the tasks that, one after the other, made a family take as long as it did.
 
     It is followed from the one that ended last back to the first. Whoever was running when a task
     was sent, its parent, sent it; where the parent had ended, the task waited for others, and of
-    its siblings the last to end before it was sent was waited for (a chord's header).
+    its siblings the last to end before it was sent was waited for (a chord's header). A parent of
+    Celery's own, which asks again and again whether the header has ended, stands for the header
+    only where that is not known.
+
+    Args:
+        members: of the family.
+        own: by uuid, what Celery sent for itself.
     """
     ended = [each for each in members if (each.ended_at or _NEVER) < _NEVER]
     if not ended:
@@ -149,7 +177,12 @@ def critical_path(members: list[TaskRecord]) -> list[TaskRecord]:
     path: dict[str, TaskRecord] = {}
     while step is not None and step.uuid not in path and len(path) < _STEPS:
         path[step.uuid] = step
-        step = _before(step, ended, by_uuid)
+        waited = (own or {}).get(step.parent_id or "")
+        if waited is None:
+            step = _before(step, ended, by_uuid)
+        else:
+            is_root = waited.parent_id is None
+            step = (None if is_root else _last_child(waited.parent_id, step, ended)) or waited
     return list(reversed(path.values()))
 
 
@@ -159,16 +192,24 @@ def _before(
     parent = by_uuid.get(step.parent_id or "")
     if step.sent_at is None or (parent is not None and _ran_at(parent, step.sent_at)):
         return parent
+    sibling = _last_child(step.parent_id, step, ended)
+    earlier = [each for each in (sibling, parent) if each is not None]
+    return max(earlier, key=lambda each: (each.ended_at or 0.0, each.uuid), default=None)
+
+
+def _last_child(
+    parent_id: str | None, step: TaskRecord, ended: list[TaskRecord]
+) -> TaskRecord | None:
+    """Return, of a parent's children, the last to end before another task was sent."""
+    sent_at = step.sent_at or 0.0
     earlier = [
         each
         for each in ended
-        if (each.ended_at or 0.0) <= step.sent_at + _AT_ONCE
+        if (each.ended_at or 0.0) <= sent_at + _AT_ONCE
         and each.uuid != step.uuid
-        and each.parent_id == step.parent_id
-        and (each.sent_at or 0.0) < step.sent_at
+        and each.parent_id == parent_id
+        and (each.sent_at or 0.0) < sent_at
     ]
-    if parent is not None:
-        earlier.append(parent)
     return max(earlier, key=lambda each: (each.ended_at or 0.0, each.uuid), default=None)
 
 

@@ -5,13 +5,12 @@ are counted by their records, once each and when nothing can change any more; at
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from ..core.effects import (
     Advised,
     AttemptEnded,
-    Effect,
     GapMarked,
     Odd,
     QueueStalled,
@@ -24,14 +23,16 @@ from ..core.effects import (
 from ..core.record import WorkerRecord
 from ..core.states import State
 from ..core.view import View
+from ..sinks.base import Selective
 from ..sinks.identity import origin
+from ..wire.capture_lines import Header
 from .bounded import Looks, Pace, Top
 from .failures import Failures, Unfinished, is_given_up
 from .families import Families
 from .fleet import Fleet, Queues
 from .outcomes import UNNAMED, Outcomes
 from .records import Records
-from .report import VERSION, Coverage, Report, SlowRun, Throughput
+from .report import VERSION, Coverage, Recording, Report, SlowRun, Throughput
 from .scope import Scope
 from .sketch import MOST
 from .tally import Tally
@@ -41,7 +42,7 @@ _FAILED: Final = frozenset({State.FAILURE, State.RETRY})
 _SUCCESS: Final = State.SUCCESS
 
 
-class Gathering:
+class Gathering(Selective):
     """Gathers a report.
 
     Args:
@@ -62,29 +63,22 @@ class Gathering:
         self._attempts = 0
         self._closed = False
         self._looks = Looks()
-        # By exact type: an effect costs one look-up, and most are of no interest.
-        self._handlers: dict[type, Callable[..., None]] = {
-            AttemptEnded: self._on_attempt,
-            TaskForgotten: self._on_forgotten,
-            StuckBegan: self._on_stuck,
-            StuckEnded: self._on_stuck,
-            WorkerChanged: self._on_worker,
-            WorkerForgotten: self._on_worker_forgotten,
-            QueueStalled: self._on_stall,
-            GapMarked: self._on_gap,
-            Odd: self._on_odd,
-            Advised: self._on_advice,
-        }
+        super().__init__(
+            {
+                AttemptEnded: self._on_attempt,
+                TaskForgotten: self._on_forgotten,
+                StuckBegan: self._on_stuck,
+                StuckEnded: self._on_stuck,
+                WorkerChanged: self._on_worker,
+                WorkerForgotten: self._on_worker_forgotten,
+                QueueStalled: self._on_stall,
+                GapMarked: self._on_gap,
+                Odd: self._on_odd,
+                Advised: self._on_advice,
+            }
+        )
 
     # -- what is told --------------------------------------------------------------------------
-
-    def accept(self, effects: Sequence[Effect]) -> None:
-        """Take in what happened."""
-        handler_of = self._handlers.get
-        for effect in effects:
-            handler = handler_of(type(effect))
-            if handler is not None:
-                handler(effect)
 
     def pass_time(self, now: float, view: Callable[[float], View]) -> None:
         """Time passed. Looks at the tables where that is due."""
@@ -177,6 +171,8 @@ class Gathering:
         began_at: float | None,
         ended_at: float | None,
         damaged_lines: int,
+        unrecorded: int = 0,
+        headers: Iterable[Header] = (),
     ) -> Report:
         """Make the report. To be called once, at the end.
 
@@ -185,6 +181,8 @@ class Gathering:
             began_at: first arrival; None where there was none.
             ended_at: last arrival.
             damaged_lines: how many could not be read.
+            unrecorded: messages that the recording side had no room for.
+            headers: of the files that have one, as they came.
         """
         if began_at is not None and ended_at is not None:
             began_at = max(began_at, self.scope.begin_at)
@@ -198,7 +196,7 @@ class Gathering:
             began_at,
             ended_at,
             self._outcomes.states(),
-            self._coverage(tally, processes, damaged_lines),
+            self._coverage(tally, processes, damaged_lines, unrecorded),
             self._throughput(tally, seconds),
             self._outcomes.by_name(),
             tuple(row for row in queues if self.scope.has_queue(row.queue)),
@@ -208,10 +206,15 @@ class Gathering:
             tuple(self._slow.largest()),
             self._families.slowest(),
             processes,
+            _recordings(headers),
         )
 
     def _coverage(
-        self, tally: Tally, processes: Sequence[WorkerRecord], damaged_lines: int
+        self,
+        tally: Tally,
+        processes: Sequence[WorkerRecord],
+        damaged_lines: int,
+        unrecorded: int,
     ) -> Coverage:
         return Coverage(
             tally.events,
@@ -224,6 +227,7 @@ class Gathering:
             dict(sorted(self._oddities.items())),
             self._overflowed(),
             tuple(sorted(self._advice, key=lambda each: (each[0], each[1] or ""))),
+            unrecorded,
         )
 
     def _overflowed(self) -> dict[str, int]:
@@ -245,6 +249,24 @@ class Gathering:
             self._ended.series.read(),
             self._failed.series.read(),
         )
+
+
+def _recordings(headers: Iterable[Header]) -> tuple[Recording, ...]:
+    """Put the files of each process together, in the order in which they came."""
+    by_process: dict[str, list[Header]] = {}
+    for header in headers:
+        by_process.setdefault(header.recording, []).append(header)
+    return tuple(
+        Recording(
+            name,
+            files[0].version,
+            files[0].origin,
+            files[0].arguments,
+            len(files),
+            min(each.part for each in files),
+        )
+        for name, files in by_process.items()
+    )
 
 
 def _slow_run(ended: AttemptEnded, run: float) -> SlowRun:

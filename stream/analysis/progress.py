@@ -1,12 +1,10 @@
 """How far a long replay is, on the terminal: events, their rate and the time left.
 
-Only where stderr is a terminal. How many events the files have is guessed from their beginnings, so
-the time left is a guess as well.
+Only where stderr is a terminal. What is done is told in bytes of the files, as compressed as they
+are; of standard input nobody knows how much there is.
 """
 
-import zlib
-from collections.abc import Sequence
-from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import Final, Self
 
@@ -23,45 +21,34 @@ from rich.progress import (
 )
 from rich.text import Text
 
-_HEAD_BYTES: Final = 1024 * 1024
 _LONG_BYTES: Final = 4 * 1024 * 1024
 """Files that are smaller are read in a second or two."""
-_GZIP: Final = b"\x1f\x8b"
-_ZSTANDARD: Final = b"\x28\xb5\x2f\xfd"
-_ANY_HEADER: Final = 47
-"""For zlib: gzip or zlib, by the header."""
+_EVERY: Final = 0.1
+"""Seconds: the bar is drawn ten times a second, and asked for at each of many small reads."""
 
 
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
-        return Text(f"{task.finished_speed or task.speed or 0:,.0f} messages/s")
+        elapsed = task.elapsed or 0.0
+        rate = task.fields["events"] / elapsed if elapsed else 0.0
+        return Text(f"{rate:,.0f} events/s")
 
 
 class Progress:
     """Shows how far it is; a context, outside of which nothing is shown.
 
     Args:
-        files: what is read; standard input has no known size.
         console: where; None: stderr.
     """
 
-    def __init__(self, files: Sequence[str], console: Console | None = None) -> None:
-        self._files = files
+    def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)
         self._bar: Bar | None = None
+        self._open = False
+        self._next_at = 0.0
 
     def __enter__(self) -> Self:
-        sizes = [Path(each).stat().st_size for each in self._files if Path(each).is_file()]
-        if self._console.is_terminal and (sum(sizes) > _LONG_BYTES or not sizes):
-            columns = (
-                TextColumn("{task.completed:,}"),
-                BarColumn(),
-                _Rate(),
-                TimeRemainingColumn(),
-            )
-            self._bar = Bar(*columns, console=self._console, transient=True)
-            self._bar.add_task("replay", total=messages_in(self._files))
-            self._bar.start()
+        self._open = self._console.is_terminal
         return self
 
     def __exit__(
@@ -70,31 +57,37 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self._open = False
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
 
-    def advance(self, messages: int) -> None:
-        """So many messages more were read."""
-        if self._bar is not None:
-            self._bar.advance(self._bar.task_ids[0], messages)
+    def show(self, done_bytes: int, total_bytes: int, events: int) -> None:
+        """Say how far it is; to be called as often as one likes.
 
+        Args:
+            done_bytes: of the files.
+            total_bytes: all there are; 0: nobody knows.
+            events: so many were read.
+        """
+        if not self._open or monotonic() < self._next_at:
+            return
+        self._next_at = monotonic() + _EVERY
+        if self._bar is None:
+            if 0 < total_bytes <= _LONG_BYTES:
+                self._open = False
+                return
+            self._bar = self._started(total_bytes)
+        self._bar.update(self._bar.task_ids[0], completed=done_bytes, events=events)
 
-def messages_in(files: Sequence[str]) -> int | None:
-    """Guess how many messages there are in files; None where that cannot be told."""
-    guesses = [_lines_in(Path(name)) for name in files]
-    known = [guess for guess in guesses if guess is not None]
-    return sum(known) if known and len(known) == len(guesses) else None
-
-
-def _lines_in(file: Path) -> int | None:
-    try:
-        size = file.stat().st_size
-        with file.open("rb") as opened:
-            head = opened.read(_HEAD_BYTES)
-        if head.startswith(_ZSTANDARD):
-            return None  # its own reader would be needed
-        text = zlib.decompressobj(_ANY_HEADER).decompress(head) if head[:2] == _GZIP else head
-    except (OSError, zlib.error):
-        return None
-    return int(text.count(b"\n") / len(head) * size) if head else 0
+    def _started(self, total_bytes: int) -> Bar:
+        columns = (
+            TextColumn("{task.fields[events]:,}"),
+            BarColumn(),
+            _Rate(),
+            TimeRemainingColumn(),
+        )
+        bar = Bar(*columns, console=self._console, transient=True)
+        bar.add_task("replay", total=total_bytes or None, events=0)
+        bar.start()
+        return bar

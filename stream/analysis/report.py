@@ -40,6 +40,24 @@ class Coverage(Struct, frozen=True):
     """Tables of this report that were full, and how often something went to their ``other``."""
     advice: tuple[tuple[str, str | None], ...]
     """What hides something and can be changed, and at which worker; None: at the producers."""
+    unrecorded: int = 0
+    """Messages that the recording side processed and had no room for."""
+
+
+class Recording(Struct, frozen=True):
+    """What one process of ours recorded, by the first lines of its files."""
+
+    recording: str
+    """The same in all its files."""
+    version: str
+    """Of celery-stream."""
+    origin: tuple[str, ...]
+    """The brokers, as URLs without credentials."""
+    arguments: str
+    """What became of arguments and results: ``keep``, ``redact`` or ``drop``."""
+    files: int
+    first_part: int
+    """Number of the first file that is there: above 1, earlier ones were rotated away."""
 
 
 class Throughput(Struct, frozen=True):
@@ -219,6 +237,8 @@ class Report(Struct, frozen=True, tag_field="schema", tag=SCHEMA):
     slow_runs: tuple[SlowRun, ...]
     slow_traces: tuple[TracePath, ...]
     processes: tuple[WorkerRecord, ...]
+    recordings: tuple[Recording, ...] = ()
+    """Empty where none of the files is of our own recording."""
 
     @property
     def seconds(self) -> float:

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from .report import Report, TaskRow
+from .report import Recording, Report, TaskRow
 from .screen_places import show_queues, show_slow_runs, show_traces, show_workers
 from .shapes import NARROW, ROWS, example, heading, line, short, table_of
 from .sketch import Latency
@@ -62,6 +62,10 @@ def _show_summary(console: Console, report: Report) -> None:
 
 def _remarks(report: Report) -> Iterable[tuple[str, str]]:
     coverage = report.coverage
+    for recording in report.recordings:
+        yield "recorded", _recorded(recording)
+    if coverage.unrecorded:
+        yield "unrecorded", f"{coverage.unrecorded:,} messages that the recording had no room for"
     if coverage.gaps:
         yield "gaps", f"{coverage.gaps} in the subscription, {duration(coverage.gap_seconds)}"
     if coverage.oddities:
@@ -70,6 +74,16 @@ def _remarks(report: Report) -> Iterable[tuple[str, str]]:
         yield "told as other", _counts(coverage.overflowed)
     for advice, subject in coverage.advice:
         yield "advice", advice if subject is None else f"{advice} at {one_line(subject)}"
+
+
+def _recorded(recording: Recording) -> str:
+    """Say what was recorded by whom, and what of it is not there."""
+    origin = one_line(", ".join(recording.origin)) or "an unknown broker"
+    files = f"{recording.files:,} file{'s' if recording.files != 1 else ''}"
+    rotated = recording.first_part - 1
+    missing = f", {rotated:,} before them rotated away" if rotated > 0 else ""
+    arguments = {"redact": ", arguments redacted", "drop": ", arguments dropped"}
+    return f"of {origin}: {files}{missing}{arguments.get(recording.arguments, '')}"
 
 
 def _rate(per_second: float | None) -> str:

@@ -83,7 +83,8 @@ def show_traces(console: Console, paths: Sequence[TracePath]) -> None:
     heading(console, "Slowest chains, groups and chords: their critical paths")
     for path in paths[:_PATHS]:
         left_out = f", {path.left_out:,} more not kept" if path.left_out else ""
-        head = f"{duration(path.seconds)}  {path.tasks:,} tasks{left_out}"
+        tasks = f"{path.tasks:,} task{'s' if path.tasks != 1 else ''}"
+        head = f"{duration(path.seconds)}  {tasks}{left_out}"
         line(console, f"{head}  at {time_of_day(path.began_at)}  {path.root_id}")
         longest = max((max(step.queued, step.run) for step in path.steps), default=0.0)
         table = Table.grid(padding=(0, 2))

@@ -35,6 +35,8 @@ _DEEPEST: Final = 8
 """Levels that are indented; what is deeper follows its parent, marked by an arrow."""
 _CANDIDATES: Final = 5
 _MESSAGE_CHARACTERS: Final = 200
+_AT_ONCE: Final = 0.05
+"""Seconds: no ETA is so near that it matters."""
 
 
 E = TypeVar("E", bound=Effect)
@@ -199,7 +201,7 @@ def _grow(
             continue
         shown.add(each)
         member = story.members[each]
-        title = _title(each, member, is_asked_for=each == story.uuid)
+        title = _title(each, member, is_asked_for=each == story.uuid and len(story.members) > 1)
         branch = above.add(Text.assemble("↳ ", title) if depth > _DEEPEST else title)
         for text in _lines(member, since=story.began_at):
             branch.add(text)
@@ -210,7 +212,7 @@ def _grow(
 def _title(uuid: str, member: Member, *, is_asked_for: bool) -> Text:
     record = member.record
     name = UNNAMED if record is None or record.name is None else one_line(record.name)
-    title = Text.assemble((name, "bold"), "  ", uuid)
+    title = Text.assemble((name, "bold"))
     if record is not None:
         title.append(f"  {record.state}" + (" (inferred)" if record.inferred else ""))
         if record.total_time is not None:
@@ -219,7 +221,7 @@ def _title(uuid: str, member: Member, *, is_asked_for: bool) -> Text:
         title.append(f"  from its parent's retry {member.parent_attempt[0]}")
     if is_asked_for:
         title.append("  ◀", "bold")
-    return title
+    return title.append(f"  {uuid}")
 
 
 def _lines(member: Member, *, since: float) -> Iterator[Text]:
@@ -244,12 +246,20 @@ def _delivery(ended: AttemptEnded) -> Iterator[tuple[float, str]]:
     if ended.received_at is not None:
         yield ended.received_at, f"received{again} by {where}{_retry(ended.retries)}"
     if ended.started_at is not None:
-        waited = "" if ended.wait is None else f", waited {duration(ended.wait)}"
-        yield ended.started_at, f"started at {time_of_day(ended.started_at)}{waited}"
+        yield ended.started_at, f"started at {time_of_day(ended.started_at)}{_waited(ended)}"
     run = "" if ended.run is None else f", ran {duration(ended.run)}"
     why = f" ({ended.reason})" if ended.reason else ""
     failure = _failure(ended)
     yield ended.ended_at, f"{ended.state}{why}{run}{failure}"
+
+
+def _waited(ended: AttemptEnded) -> str:
+    """Say how long it waited, and since when where that is not since it was sent."""
+    if ended.wait is None or ended.started_at is None:
+        return ""
+    put_off = ended.started_at - ended.wait - (ended.sent_at or ended.started_at)
+    since = " from its ETA" if put_off > _AT_ONCE else ""
+    return f", waited {duration(ended.wait)}{since}"
 
 
 def _retry(retries: int) -> str:

@@ -4,13 +4,12 @@ What is recorded here is exactly what the sink's own histograms of durations hav
 under the same labels. It is apart from them so that nobody who does not ask pays for it.
 """
 
-from collections.abc import Callable, Sequence
-
-from ..core.effects import AttemptEnded, Effect, Started, TaskFinished
+from ..core.effects import AttemptEnded, Started, TaskFinished
 from ..core.kinds import Kind
 from ..core.states import State
 from . import instruments as table
 from .aggregate import Aggregate
+from .base import Selective
 from .cells import Cells
 from .exponential import Exponential
 from .labels import conventional, error, label, names
@@ -19,7 +18,7 @@ MAX_SECONDS = 1e9
 """Thirty years: no latency. One infinity or NaN from the wire would spoil a sum for ever."""
 
 
-class ExponentialDurations:
+class ExponentialDurations(Selective):
     """Records the durations of effects; called with the same batches as the sink."""
 
     def __init__(self, aggregate: Aggregate, *, system: str) -> None:
@@ -29,19 +28,13 @@ class ExponentialDurations:
         self._starts: Cells[Kind, tuple[Exponential, Exponential]] = Cells(self._of_start)
         self._runs: Cells[tuple[Kind, str | None], Exponential] = Cells(self._of_run)
         self._ends: Cells[tuple[Kind, State], tuple[Exponential, Exponential]] = Cells(self._of_end)
-        self._handlers: dict[type, Callable[..., None]] = {
-            Started: self._on_started,
-            AttemptEnded: self._on_attempt_ended,
-            TaskFinished: self._on_finished,
-        }
-
-    def accept(self, effects: Sequence[Effect]) -> None:
-        """Record the durations that are known."""
-        handler_of = self._handlers.get
-        for effect in effects:
-            handler = handler_of(type(effect))
-            if handler is not None:
-                handler(effect)
+        super().__init__(
+            {
+                Started: self._on_started,
+                AttemptEnded: self._on_attempt_ended,
+                TaskFinished: self._on_finished,
+            }
+        )
 
     def _on_started(self, effect: Started) -> None:
         wait, prefetch = self._starts[effect.kind]

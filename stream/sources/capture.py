@@ -6,29 +6,35 @@ the first frame, so that the same files always give the same frames; a long sile
 fewer, longer steps.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from heapq import merge
-from itertools import chain, islice
+from itertools import chain, groupby, islice
 from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from anyio import to_thread
+from anyio.lowlevel import checkpoint
 
 from ..errors import RefusedError
-from ..events import Frame, Message, Reason, Rejected
+from ..events import Frame, Message, QueueSample, Reason, Rejected, Subscribed, Tick
 from ..occurrences import EventsRejected, Tell
 from ..wire.capture import SOURCE, read_lines
 from ..wire.capture_lines import Gap, Header
 from .base import Put
-from .capture_files import File, check, recordings
+from .capture_files import File, Recording, check, recordings
 from .lines import BrokenOffError, blocks_of
 from .seconds import Seconds
 
-_SLICE: Final = 2_000
-"""Frames that are read at a time: 1 MB or two, in some 10 ms."""
+T = TypeVar("T")
+R = TypeVar("R")
+
+_SLICE: Final = 500
+"""Frames that are read at a time: some hundred kB, in a few ms."""
 # Without a step of the interpreter for each frame: half of what a frame costs here.
 _arrival: Final[Callable[[Frame], float]] = attrgetter("received_at")
 _source: Final[Callable[[Frame], str]] = attrgetter("source")
+_FRAMES: Final = frozenset({Message, QueueSample, Subscribed, Tick})
 _DAMAGES_TOLD: Final = 100
 """By line; what comes after them is only counted."""
 
@@ -83,15 +89,19 @@ class Capture:
         Raises:
             RefusedError: a file cannot be read, is empty, or is no capture.
         """
-        blocks = await to_thread.run_sync(self._open, abandon_on_cancel=True)
-        while batches := await to_thread.run_sync(self._slice, blocks, abandon_on_cancel=True):
+        found = recordings(self._files)
+        blocks = self._open(found)
+        if any(file.may_wait for files in found for file in files):
+            next_slice = partial(to_thread.run_sync, self._slice, blocks, abandon_on_cancel=True)
+        else:
+            next_slice = partial(_at_once, self._slice, blocks)
+        while batches := await next_slice():
             for batch in batches:
                 await put(batch)
         if self._undecoded:
             self._tell(EventsRejected(Reason.CONTENT_TYPE, self._undecoded))
 
-    def _open(self) -> Iterator[list[Frame]]:
-        found = recordings(self._files)
+    def _open(self, found: Sequence[Recording]) -> Iterator[list[Frame]]:
         self.total_bytes = sum(file.size_bytes for files in found for file in files)
         readers = [chain.from_iterable(map(self._read, files)) for files in found]
         if len(readers) == 1:
@@ -112,25 +122,18 @@ class Capture:
 
     def _arrange(self, frames: list[Frame], batches: list[list[Frame]]) -> None:
         """Append frames in batches of one kind and source, and the ticks due between them."""
-        if not frames:
-            return
-        latest = max(map(_arrival, frames))
-        if latest < self._seconds.due_at and _are_messages_of_one_source(frames):
-            self.last_at = max(self.last_at, latest)
-            batches.append(frames)
-            return
-        source: str | None = None
-        for frame in frames:
-            at = frame.received_at
-            if at >= self._seconds.due_at and (ticks := self._seconds.until(at)):
+        arrivals = list(map(_arrival, frames))
+        latest = max(arrivals, default=0.0)
+        begin, count = 0, len(frames)
+        while begin < count:
+            due_at, end = self._seconds.due_at, count
+            if latest >= due_at:
+                end = next((at for at in range(begin, count) if arrivals[at] >= due_at), count)
+            _append_batches(frames[begin:end], batches)
+            if end < count and (ticks := self._seconds.until(arrivals[end])):
                 batches.append(ticks)
-                source = None
-            origin = frame.source if isinstance(frame, Message) else None
-            if origin is None or origin != source:
-                batches.append([])
-                source = origin
-            batches[-1].append(frame)
-            self.last_at = max(self.last_at, at)
+            begin = end
+        self.last_at = max(self.last_at, latest)
 
     # -- files ---------------------------------------------------------------------------------
 
@@ -183,15 +186,16 @@ class _Reading:
     def frames(self, block: bytes) -> list[Frame]:
         """The frames of some lines; what is no frame is taken note of."""
         read = read_lines(block)
-        if _are_messages(read):
+        first, self._lines = self._lines + 1, self._lines + len(read)
+        kinds = set(map(type, read))
+        if kinds <= _FRAMES:
             self._anything = True
-            self._lines += len(read)
             return read  # type: ignore[return-value] # just looked
+        lines = block.split(b"\n") if Rejected in kinds else []
         frames: list[Frame] = []
-        lines = block.split(b"\n")
-        for number, (each, line) in enumerate(zip(read, lines, strict=True), self._lines + 1):
+        for number, each in enumerate(read):
             if isinstance(each, Rejected):
-                self._reject(number, each, line)
+                self._reject(first + number, each, lines[number])
                 continue
             self._anything = True
             if isinstance(each, Header):
@@ -201,7 +205,6 @@ class _Reading:
                 self._capture.unrecorded += each.count
             elif each is not None:
                 frames.append(each)
-        self._lines += len(read)
         return frames
 
     def _reject(self, number: int, rejected: Rejected, line: bytes) -> None:
@@ -229,12 +232,28 @@ class _Reading:
             self._capture.damage(self._file, 1, "the file is empty")
 
 
-def _are_messages(frames: Iterable[object]) -> bool:
-    return set(map(type, frames)) == {Message}
+async def _at_once(work: Callable[[T], R], argument: T) -> R:
+    """Call without a thread: two that take turns at the interpreter cost a tenth of a replay."""
+    await checkpoint()  # or nobody could interrupt it
+    return work(argument)
 
 
-def _are_messages_of_one_source(frames: list[Frame]) -> bool:
-    return _are_messages(frames) and len(set(map(_source, frames))) == 1
+def _append_batches(frames: list[Frame], batches: list[list[Frame]]) -> None:
+    """Append frames in batches: messages that follow one another by source, others alone."""
+    kinds = list(map(type, frames))
+    begin = 0
+    for number in [at for at, kind in enumerate(kinds) if kind is not Message]:
+        _append_messages(frames[begin:number], batches)
+        batches.append([frames[number]])
+        begin = number + 1
+    _append_messages(frames[begin:], batches)
+
+
+def _append_messages(messages: list[Frame], batches: list[list[Frame]]) -> None:
+    if len(set(map(_source, messages))) == 1:  # nearly always
+        batches.append(messages)
+        return
+    batches.extend(list(group) for _, group in groupby(messages, _source))
 
 
 def _nothing_in(name: str, first: Damage | None) -> str:

@@ -53,6 +53,11 @@ class File(Struct, frozen=True):
             yield file
 
     @property
+    def may_wait(self) -> bool:
+        """Whether reading it may wait for somebody who writes: standard input, or a pipe."""
+        return self.name == STDIN or Path(self.name).is_fifo()
+
+    @property
     def size_bytes(self) -> int:
         """How much there is to read, compressed as it is; 0 where that is not known."""
         try:

@@ -96,13 +96,24 @@ def read_lines(block: bytes) -> list[Read]:
     if len(found) != block.count(b"\n") + 1:  # empty lines; a value over several; two on one
         return _read_one_by_one(block)
     read: list[Read] = [_usual(each) for each in found]
-    if None not in read:
-        return read
-    lines = block.split(b"\n")
-    return [
-        _read(one, line) if each is None else each
-        for each, one, line in zip(read, found, lines, strict=True)
-    ]
+    return read if None not in read else _with_odd_ones(read, found, block)
+
+
+def _with_odd_ones(read: list[Read], found: list[_Line], block: bytes) -> list[Read]:
+    """Fill in what is no usual message. The lines are cut out only where one of them is asked for.
+
+    A tick is in nearly every block, and cutting costs as much as reading.
+    """
+    lines: list[bytes] = []
+    for number, (each, one) in enumerate(zip(read, found, strict=True)):
+        if each is not None:
+            continue
+        if _is_frame(one):
+            read[number] = _frame(one)
+            continue
+        lines = lines or block.split(b"\n")
+        read[number] = _read(one, lines[number])
+    return read
 
 
 def _read_one_by_one(block: bytes) -> list[Read]:
@@ -165,12 +176,21 @@ def _read(found: _EventLine, line: bytes) -> Read:
     at = found.arrived_at
     if at is not None and found.type is not None and found.t_recv is None:  # nearly always
         return Message(at, SOURCE, _EVENT, b"", line)
-    if found.control is not None and (found.type is None or found.t_recv is not None):
+    if _is_note(found):
         return _note(found)
-    if found.type is None and (found.transport is not None or found.frame is not None):
+    if _is_frame(found):
         return _frame(found)
     is_header = found.capture is not None and found.type is None
     return _header(line) if is_header else _event(found, line)
+
+
+def _is_note(found: _Line) -> bool:
+    return found.control is not None and (found.type is None or found.t_recv is not None)
+
+
+def _is_frame(found: _Line) -> bool:
+    is_named = found.transport is not None or found.frame is not None
+    return is_named and found.type is None and found.control is None
 
 
 def _frame(found: _Line) -> Read:

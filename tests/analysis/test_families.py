@@ -1,12 +1,16 @@
 """Which tasks made a chain or a chord take as long as it did."""
 
+import gzip
+import json
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
 from stream.analysis.families import Families, critical_path
 from stream.core.record import TaskRecord
 from stream.core.states import State
+from stream.reading import Reading
 from tests.builders import T0
 
 
@@ -109,6 +113,68 @@ def test_what_celery_sends_for_itself_is_left_out():
     families.take(record("root", 0, 1, 2))
     families.take(record("unlock", 2, 3, 4, parent="root", internal=True))
     assert families.slowest() == ()
+
+
+def test_where_the_header_is_not_known_what_waits_for_it_stands_on_the_path():
+    families = Families()
+    families.take(record("unlock", 0, 8, 9, root="unlock", internal=True))
+    families.take(record("body", 9, 10, 11, parent="unlock", root="unlock"))
+    (found,) = families.slowest()
+    assert (found.tasks, found.seconds) == (1, pytest.approx(11.0))
+    assert [(step.uuid, step.at, step.queued) for step in found.steps] == [
+        ("unlock", 0.0, 8.0),
+        ("body", 9.0, 1.0),
+    ]
+
+
+def test_where_it_is_known_the_slowest_of_it_does():
+    families = Families()
+    for each in (
+        record("root", 0, 1, 2),
+        record("quick", 1.9, 2, 3, parent="root"),
+        record("slow", 1.9, 2, 8, parent="root"),
+        record("unlock", 1.9, 8, 9, parent="root", internal=True),
+        record("body", 9, 10, 11, parent="unlock"),
+    ):
+        families.take(each)
+    (found,) = families.slowest()
+    assert [step.uuid for step in found.steps] == ["root", "slow", "body"]
+
+
+@pytest.mark.parametrize("name", ["redis-5.7.0-core-prefork", "amqp-5.7.0-core-prefork"])
+def test_the_paths_of_a_capture_are_what_the_tasks_themselves_wrote_down(name):
+    folder = Path(__file__).parent.parent / "captures" / name
+    run = Reading([str(folder / "raw.jsonl.gz")])
+    run.read()
+    ended, began = executions(folder)
+    last_of = {line["id"]: line["scenario"] for line in lines(folder, "truth")}
+    paths = {
+        last_of[each.steps[-1].uuid]: [step.uuid for step in each.steps]
+        for each in run.report().slow_traces
+        if each.steps[-1].uuid in last_of
+    }
+    assert {name: len(path) for name, path in paths.items()}.items() >= {
+        ("chain", 3),
+        ("chord", 2),
+    }
+    for scenario in ("chain", "chord"):
+        for one, two in pairwise(paths[scenario]):
+            assert ended[one] <= began[two]
+
+
+def executions(folder):
+    """When each task's body ended last and began first, by its own clock."""
+    ended, began = {}, {}
+    for line in lines(folder, "exec"):
+        if line["phase"] == "end":
+            ended[line["id"]] = max(ended.get(line["id"], 0.0), line["wall"])
+        else:
+            began[line["id"]] = min(began.get(line["id"], 1e12), line["wall"])
+    return ended, began
+
+
+def lines(folder, stem):
+    return map(json.loads, gzip.decompress((folder / f"{stem}.jsonl.gz").read_bytes()).splitlines())
 
 
 def test_the_slowest_are_told_however_many_there_are():

@@ -1,51 +1,36 @@
 """How far a replay is: only on a terminal, only for what is long."""
 
-import gzip
 from io import StringIO
 
 import pytest
 from rich.console import Console
 
-from stream.analysis.progress import Progress, messages_in
+from stream.analysis.progress import Progress
 
-LINE = b'{"type": "task-started"}\n'
-
-
-def console(*, terminal):
-    return Console(file=StringIO(), force_terminal=terminal, width=80)
+LONG, SHORT, NOT_KNOWN = 40_000_000, 4_000, 0
 
 
-def test_the_number_of_messages_is_guessed_from_the_beginning(tmp_path):
-    file = tmp_path / "capture"
-    file.write_bytes(LINE * 100_000)
-    assert messages_in([str(file)]) == pytest.approx(100_000, rel=0.01)
-
-
-def test_it_is_guessed_of_compressed_files_too(tmp_path):
-    file = tmp_path / "capture.gz"
-    file.write_bytes(gzip.compress(LINE * 1_000))
-    assert messages_in([str(file)]) == pytest.approx(1_000, rel=0.01)
-
-
-@pytest.mark.parametrize("content", [b"\x28\xb5\x2f\xfd....", b"\x1f\x8bdamaged"])
-def test_what_cannot_be_told_is_none(tmp_path, content):
-    file = tmp_path / "capture"
-    file.write_bytes(content)
-    assert messages_in([str(file)]) is None
-
-
-def test_standard_input_has_no_size():
-    assert messages_in(["-"]) is None
+def shown(*, terminal, total_bytes):
+    target = Console(file=StringIO(), force_terminal=terminal, width=80)
+    with Progress(target) as progress:
+        progress.show(total_bytes // 4, total_bytes, 12_345)
+    return target.file.getvalue()
 
 
 @pytest.mark.parametrize(
-    ("terminal", "lines", "shown"),
-    [(True, 400_000, True), (False, 400_000, False), (True, 9, False)],
+    ("terminal", "total_bytes", "is_shown"),
+    [(True, LONG, True), (True, NOT_KNOWN, True), (True, SHORT, False), (False, LONG, False)],
 )
-def test_it_is_shown_on_a_terminal_for_what_is_long(tmp_path, terminal, lines, shown):
-    file = tmp_path / "capture"
-    file.write_bytes(LINE * lines)
-    target = console(terminal=terminal)
-    with Progress([str(file)], target) as progress:
-        progress.advance(10)
-    assert bool(target.file.getvalue()) is shown
+def test_it_is_shown_on_a_terminal_for_what_is_long(terminal, total_bytes, is_shown):
+    assert bool(shown(terminal=terminal, total_bytes=total_bytes)) is is_shown
+
+
+def test_it_tells_how_many_events_were_read():
+    assert "12,345" in shown(terminal=True, total_bytes=LONG)
+
+
+def test_outside_of_the_reading_nothing_is_shown():
+    target = Console(file=StringIO(), force_terminal=True, width=80)
+    progress = Progress(target)
+    progress.show(1, LONG, 1)
+    assert target.file.getvalue() == ""

@@ -1,5 +1,6 @@
 """One task's story, as a tree."""
 
+from datetime import UTC, datetime
 from io import StringIO
 
 import pytest
@@ -100,4 +101,34 @@ def test_a_long_chain_is_shown_to_its_end():
     story.accept(effects_of(*events))
     file = StringIO()
     show_story(Console(file=file, width=80), story)
-    assert "↳ app.task  t299" in file.getvalue()
+    assert "↳ app.task  UNKNOWN (inferred)  t299" in file.getvalue()
+
+
+def test_the_one_that_is_asked_for_is_marked_among_others():
+    lines = told("child", family()).splitlines()
+    (marked,) = [line for line in lines if "◀" in line]
+    assert marked.split("── ")[1].split() == [
+        "app.second",
+        "SUCCESS",
+        "after",
+        "900ms",
+        "◀",
+        "child",
+    ]
+
+
+def test_a_wait_is_said_to_be_from_the_eta_where_there_is_one():
+    web, worker = producer(), Process()
+    due = datetime.fromtimestamp(T0 + 5, UTC).isoformat()
+    story = Story("a", "a")
+    story.accept(
+        effects_of(
+            web.sent("a", 0.0, eta=due),
+            worker.received("a", 0.1, eta=due),
+            worker.started("a", 6.0),
+            worker.succeeded("a", 7.0, runtime=1.0),
+        )
+    )
+    file = StringIO()
+    show_story(Console(file=file, width=100), story)
+    assert "waited 1.00s from its ETA" in file.getvalue()
