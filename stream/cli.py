@@ -80,6 +80,32 @@ def record(target: str, config: str | None, **flags: Any) -> int:  # noqa: ANN40
 
 
 @cli.command()
+@click.argument("url", default="http://127.0.0.1:9540")
+@click.option("--once", is_flag=True, help="Show it once, as text, and end.")
+@click.option(
+    "--interval",
+    type=click.FloatRange(min=0.1),
+    default=1.0,
+    show_default=True,
+    help="Seconds between two looks.",
+)
+@click.option(
+    "--token", envvar="STREAM_ACCESS_TOKEN", help="That the service wants.  [STREAM_ACCESS_TOKEN]"
+)
+@click.option("--ca", metavar="FILE", help="Authorities that its certificate is checked with.")
+# Any: click hands over what the options gave.
+def top(url: str, **given: Any) -> int:  # noqa: ANN401
+    """Show the cluster in the terminal.
+
+    URL is that of a running service, http://HOST:PORT, or that of a broker, which is then watched
+    for as long as this runs.
+    """
+    from .top.run import Options, top  # noqa: PLC0415 - brings the whole service
+
+    return top(Options(url, **given))
+
+
+@cli.command()
 @click.option("--listen", metavar="HOST:PORT", help="Where /metrics and /health are served.")
 @click.option(
     "--duration", type=click.FloatRange(min=0, min_open=True), help="Seconds; else until Ctrl-C."
