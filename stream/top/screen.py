@@ -23,6 +23,8 @@ _HEAD_LINES: Final = 6
 _TABLE_LINES: Final = 4
 """Lines of a table besides its rows: space above, title, heading, rule."""
 _LEAST_ROWS: Final = 2
+_UUID_SHOWN: Final = 8
+"""Characters: enough for ``trace``, and for the page's search."""
 _LITTLE_COVERAGE: Final = 0.99
 _MUCH_SKEW: Final = 1.0
 """Seconds."""
@@ -112,7 +114,7 @@ def _levels(overview: Overview) -> Text:
         _alarming(f"stuck {flight.stuck}", flight.stuck),
         f"  workers {alive}  ",
         _alarming(f"lost {workers.lost}", workers.lost),
-        ("  events seen ", ""),
+        ("  seen ", ""),
         (seen, "yellow" if little else ""),
     )
 
@@ -155,13 +157,15 @@ class _Rows:
             show_edge=False,
         )
         for column in self.columns:
-            name = column.removesuffix(">")
+            prose = column.endswith("~")  # takes what the others leave
             table.add_column(
-                name,
+                column.rstrip(">~"),
                 justify="right" if column.endswith(">") else "left",
                 no_wrap=True,
                 overflow="ellipsis",
+                ratio=1 if prose else None,
             )
+            table.expand = table.expand or prose
         for row in self.rows[:most]:
             # As text: a task's name must not be read as rich's markup.
             table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
@@ -220,13 +224,13 @@ def _stuck(seen: Seen) -> _Rows:
     rows = (
         (
             Text(each.name or _UNKNOWN, style="red" if each.certain else "yellow"),
-            each.uuid,
+            each.uuid[:_UUID_SHOWN],
             seconds(_age(each.since, now)),
             each.why,
         )
         for each in seen.stuck.stuck
     )
-    return _Rows("Stuck", ("task", "uuid", "for>", "why"), rows)
+    return _Rows("Stuck", ("task", "uuid", "for>", "why~"), rows)
 
 
 def _failures(seen: Seen) -> _Rows:
@@ -241,7 +245,7 @@ def _failures(seen: Seen) -> _Rows:
         )
         for each in seen.failures.failures
     )
-    return _Rows("Failures", ("count>", "task", "why", "ago>", "the last said"), rows)
+    return _Rows("Failures", ("count>", "task", "why", "ago>", "the last said~"), rows)
 
 
 def _running(seen: Seen) -> _Rows:
