@@ -42,8 +42,8 @@ RABBITMQ_STAGES: Final = REDIS_STAGES
 
 _WHERE_LOST: Final = {
     Stage.LOCATED: "Start the sentinels, or correct their hosts and ports in the broker URL.",
-    Stage.REACHED: "Start it, or correct host and port in the broker URL, or what is between them "
-    "and us (a firewall, DNS).",
+    Stage.REACHED: "Start it, or correct scheme, host and port in the broker URL, or what is "
+    "between them and us (a firewall, DNS).",
     Stage.LOGGED_IN: "See whether this port is the broker's, and whether it wants TLS (rediss:// "
     "or amqps://).",
 }

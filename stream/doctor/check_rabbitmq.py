@@ -47,7 +47,8 @@ class RabbitMqCheck:
         findings = self._judge_access(seen)
         if seen.rights is None:
             return self._checkup(findings)
-        findings += judge_rights(seen.rights)
+        rights = list(judge_rights(seen.rights))
+        findings += rights
         managed = None
         if self._management is not None:
             managed = await look_at_management(self._management)
@@ -56,7 +57,8 @@ class RabbitMqCheck:
         listened = self._listening.result(configured=self._settings.queues)
         findings += judge_events(listened, subscription=exchange)
         findings += judge_queues(listened)
-        return self._checkup(findings)
+        missing = [finding.fix for finding in rights if finding.fix]
+        return self._checkup(findings, missing[0] if len(missing) > 1 else None)
 
     def _check_settings(self) -> None:
         """Refuse what `run` refuses."""
@@ -85,6 +87,6 @@ class RabbitMqCheck:
         grant = permissions_line(seen.access.user, vhost, needed)
         return judge_access(seen.access, opened=Step.VIRTUAL_HOST, grant=grant)
 
-    def _checkup(self, findings: list[Finding]) -> Checkup:
+    def _checkup(self, findings: list[Finding], fix: str | None = None) -> Checkup:
         url = ";".join(address.redacted for address in self._addresses)
-        return Checkup(f"broker {self._name}", url, tuple(findings))
+        return Checkup(f"broker {self._name}", url, tuple(findings), fix)

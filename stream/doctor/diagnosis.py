@@ -73,7 +73,7 @@ class Checkup(Struct, frozen=True, omit_defaults=True):
     """Without user and password; empty where none is set."""
     findings: tuple[Finding, ...]
     fix: str | None = None
-    """One line that grants all permissions that are missing, where several are."""
+    """One line that grants all permissions that must be there, where several are missing."""
 
 
 class Diagnosis(Struct, frozen=True):

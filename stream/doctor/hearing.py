@@ -26,8 +26,6 @@ from ..events import (
 )
 from ..wire.codec import decode
 
-_MOST_LANES: Final = 5_000
-"""Processes that are told apart; each web process that sends is one."""
 _MOST_TASKS: Final = 200_000
 """Task ids that are remembered: some seconds of the busiest cluster."""
 _SETTLED: Final = 1.0
@@ -66,9 +64,14 @@ class Heard(Struct, frozen=True):
 
 
 class Hearing:
-    """Takes frames in; says what they tell."""
+    """Takes frames in; says what they tell.
 
-    def __init__(self) -> None:
+    Args:
+        limit: of processes that are told apart; each web process that sends is one.
+    """
+
+    def __init__(self, *, limit: int = 5_000) -> None:
+        self._limit = limit
         self._events = 0
         self._rejected: Counter[Reason] = Counter()
         self._lanes: dict[tuple[str, int], Lane] = {}
@@ -120,7 +123,7 @@ class Hearing:
     def _lane(self, event: Event) -> Lane | None:
         key = event.hostname, event.pid
         lane = self._lanes.get(key)
-        if lane is None and event.timestamp and len(self._lanes) < _MOST_LANES:
+        if lane is None and event.timestamp and len(self._lanes) < self._limit:
             lane = self._lanes[key] = Lane(*key)
         return lane
 

@@ -127,14 +127,15 @@ def judge_grants(grants: Grants, *, about: str | None = None) -> tuple[list[Find
         about: which server, where there are several.
     """
     missing = list(_missing(grants))
-    if not any(finding.verdict is Verdict.BROKEN for finding in missing):
+    needed = [finding for finding in missing if finding.verdict is Verdict.BROKEN]
+    optional = [finding for finding in missing if finding.verdict is not Verdict.BROKEN]
+    if not needed:
         where = f" on the {about}" if about else ""
         fine = ok(Step.PERMISSION, f"all that are needed{where}: {_granted(grants)}")
-        return [fine, *missing], None
-    broken_ones = [finding for finding in missing if finding.verdict is Verdict.BROKEN]
-    words = dict.fromkeys(word for each in broken_ones for word in shlex.split(each.fix or "")[3:])
-    rule = _rule(grants.user, words) if len(broken_ones) > 1 else None
-    return missing, rule
+        return [fine, *optional], None
+    words = dict.fromkeys(word for each in needed for word in shlex.split(each.fix or "")[3:])
+    rule = _rule(grants.user, words) if len(needed) > 1 else None
+    return [*needed, *optional], rule
 
 
 def _granted(grants: Grants) -> str:
