@@ -2,8 +2,7 @@
 
 import msgspec
 
-from ..brokers import RABBITMQ, broker_of
-from ..config import Settings
+from ..brokers import Named, broker_of
 from ..sources import amqp_address
 from ..sources.amqp_queue import needed_rights
 from ..sources.rabbitmq_management import Management
@@ -19,20 +18,19 @@ class RabbitMqCheck:
     """One broker's check-up.
 
     Args:
-        name: of the broker.
-        settings: those of it.
+        watched: the broker.
         seconds: of listening.
 
     Raises:
         ConfigError: its URL or its options cannot be used.
     """
 
-    def __init__(self, name: str, settings: Settings, *, seconds: float) -> None:
-        self._name = name
-        self._settings = settings
+    def __init__(self, watched: Named, *, seconds: float) -> None:
+        self._watched = watched
+        self._settings = settings = watched.settings
         self._listening = Listening(seconds)
         self._check_settings()
-        self._addresses = amqp_address.parse(settings.broker)
+        self._addresses = amqp_address.parse(settings.url)
         own = settings.rabbitmq
         self._management = (
             None
@@ -62,7 +60,7 @@ class RabbitMqCheck:
 
     def _check_settings(self) -> None:
         """Refuse what `run` refuses."""
-        broker_of(self._settings, known=tuple, tell=self._listening.tell)
+        broker_of(self._watched, known=tuple, tell=self._listening.tell)
 
     async def _listen(self, managed: Managed | None) -> None:
         """Listen with a queue that is gone afterwards, also where another one is retained."""
@@ -73,12 +71,14 @@ class RabbitMqCheck:
             self._settings, rabbitmq=own, poll_interval=POLL_INTERVAL
         )
         broker = broker_of(
-            settings,
+            msgspec.structs.replace(self._watched, settings=settings),
             known=lambda: self._listening.hearing.queues,
             tell=self._listening.tell,
         )
-        events, queues = (broker.sources[f"{RABBITMQ} {role}"] for role in ("events", "queues"))
-        await self._listening.run(events=events, queues=queues)
+        name, sources = self._watched.name, broker.sources
+        await self._listening.run(
+            events=sources[f"{name} events"], queues=sources[f"{name} queues"]
+        )
 
     def _judge_access(self, seen: RabbitMqSeen) -> list[Finding]:
         vhost = self._addresses[0].vhost
@@ -89,4 +89,4 @@ class RabbitMqCheck:
 
     def _checkup(self, findings: list[Finding], fix: str | None = None) -> Checkup:
         url = ";".join(address.redacted for address in self._addresses)
-        return Checkup(f"broker {self._name}", url, tuple(findings), fix)
+        return Checkup(f"broker {self._watched.name}", url, tuple(findings), fix)

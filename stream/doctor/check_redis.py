@@ -4,8 +4,7 @@ import shlex
 
 import msgspec
 
-from ..brokers import REDIS, broker_of
-from ..config import Settings
+from ..brokers import Named, broker_of
 from ..sources.broker import SentinelBroker, on_replica, parse_broker
 from ..sources.redis import RedisEvents
 from .access import judge_access
@@ -23,27 +22,25 @@ class RedisCheck:
     """One broker's check-up.
 
     Args:
-        name: of the broker.
-        settings: those of it.
+        watched: the broker.
         seconds: of listening.
 
     Raises:
         ConfigError: its URL or its options cannot be used.
     """
 
-    def __init__(self, name: str, settings: Settings, *, seconds: float) -> None:
-        self._name = name
-        self._settings = settings
+    def __init__(self, watched: Named, *, seconds: float) -> None:
+        self._name = watched.name
+        self._settings = settings = watched.settings
         self._seconds = seconds
         self._listening = Listening(seconds)
+        quicker = msgspec.structs.replace(settings, poll_interval=POLL_INTERVAL, held_interval=0.0)
         self._sources = broker_of(
-            msgspec.structs.replace(settings, poll_interval=POLL_INTERVAL, held_interval=0.0),
+            msgspec.structs.replace(watched, settings=quicker),
             known=lambda: self._listening.hearing.queues,
             tell=self._listening.tell,
         )
-        self._broker, self._options = parse_broker(
-            settings.broker, settings.broker_transport_options
-        )
+        self._broker, self._options = parse_broker(settings.url, settings.broker_transport_options)
         # On a replica events are read only where there is a Sentinel to name one.
         replica = settings.events_from == "replica" and isinstance(self._broker, SentinelBroker)
         self._replica = on_replica(self._broker) if replica else None
@@ -60,17 +57,18 @@ class RedisCheck:
         if apart is None or apart.access.is_open:
             sources = self._sources.sources
             await self._listening.run(
-                events=sources[f"{REDIS} events"], queues=sources[f"{REDIS} queues"]
+                events=sources[f"{self._name} events"], queues=sources[f"{self._name} queues"]
             )
         seen = await self._look_again(seen)
-        fixes: list[str] = []
-        for each, about in ((seen, None), (apart, "replica")):
-            if each is not None and each.grants is not None:
-                found, fix = judge_grants(each.grants, about=about)
-                findings += found
-                fixes += [fix] if fix else []
+        fix = None
+        if seen.grants is not None:
+            found, fix = judge_grants(seen.grants)
+            findings += found
+        if apart is not None and apart.grants is not None:
+            found, _ = judge_grants(apart.grants, about="replica")
+            findings, fix = findings + found, None  # one line cannot repair two servers
         findings += await self._judge_listening()
-        return self._checkup(findings, "; ".join(fixes) or None)
+        return self._checkup(findings, fix)
 
     def _wanted(self) -> Wanted:
         settings = self._settings
@@ -117,7 +115,9 @@ class RedisCheck:
     def _topics(self) -> list[str]:
         """The channels that are listened to, without what comes after the exchange."""
         broker, options = self._broker, self._options
-        events = RedisEvents(broker, REDIS, options=options, exchange=self._settings.event_exchange)
+        events = RedisEvents(
+            broker, self._name, options=options, exchange=self._settings.event_exchange
+        )
         patterns = events.patterns(any_server(broker).db)
         return [*dict.fromkeys(each.removesuffix("/*") for each in patterns)]
 

@@ -15,9 +15,8 @@ import msgspec
 from rich.console import Console
 
 from .. import __version__
-from ..brokers import RABBITMQ, REDIS
+from ..brokers import RABBITMQ, Named, named, system_of
 from ..config import OtlpSettings, Settings
-from ..sources import amqp_address
 from ..sources.address import redact
 from .check_rabbitmq import RabbitMqCheck
 from .check_redis import RedisCheck
@@ -62,7 +61,7 @@ async def diagnose(settings: Settings, seconds: float) -> Diagnosis:
     Raises:
         ConfigError: a setting has a value that cannot work.
     """
-    checks = [check.run for check in _checks(settings, seconds)]
+    checks = [_check_of(each, seconds).run for each in named(settings)]
     checkups: dict[int, Checkup] = {}
 
     async def run(place: int, check: Callable[[], Awaitable[Checkup]]) -> None:
@@ -75,12 +74,10 @@ async def diagnose(settings: Settings, seconds: float) -> Diagnosis:
     return diagnosis_of(found, version=__version__, listened=seconds)
 
 
-def _checks(settings: Settings, seconds: float) -> list[RedisCheck | RabbitMqCheck]:
-    """One for each broker that is configured."""
-    scheme = settings.broker.partition("://")[0]
-    if scheme in amqp_address.SCHEMES:
-        return [RabbitMqCheck(RABBITMQ, settings, seconds=seconds)]
-    return [RedisCheck(REDIS, settings, seconds=seconds)]
+def _check_of(watched: Named, seconds: float) -> RedisCheck | RabbitMqCheck:
+    if system_of(watched.settings) == RABBITMQ:
+        return RabbitMqCheck(watched, seconds=seconds)
+    return RedisCheck(watched, seconds=seconds)
 
 
 class _ReceiverCheck:

@@ -126,11 +126,11 @@ def judge_grants(grants: Grants, *, about: str | None = None) -> tuple[list[Find
         grants: how the commands were answered.
         about: which server, where there are several.
     """
-    missing = list(_missing(grants))
+    where = f" on the {about}" if about else ""
+    missing = list(_missing(grants, where))
     needed = [finding for finding in missing if finding.verdict is Verdict.BROKEN]
     optional = [finding for finding in missing if finding.verdict is not Verdict.BROKEN]
     if not needed:
-        where = f" on the {about}" if about else ""
         fine = ok(Step.PERMISSION, f"all that are needed{where}: {_granted(grants)}")
         return [fine, *optional], None
     words = dict.fromkeys(word for each in needed for word in shlex.split(each.fix or "")[3:])
@@ -143,7 +143,7 @@ def _granted(grants: Grants) -> str:
     return ", ".join(names)
 
 
-def _missing(grants: Grants) -> Iterator[Finding]:
+def _missing(grants: Grants, where: str) -> Iterator[Finding]:
     """Each missing command with the places that may be missing as well; then each place."""
     old = any(each.old for each in grants.tried)
     unsure = {place for place in unsettled(grants.tried) if place not in grants.places}
@@ -157,10 +157,10 @@ def _missing(grants: Grants) -> Iterator[Finding]:
             if need.place in unsure and need.place is not None:
                 words.append(_place(need.place, old=old))
     for command, places in commands.items():
-        yield _finding(grants.user, needs[command], [command, *places])
+        yield _finding(grants.user, needs[command], [command, *places], where)
     for place in _denied_places(grants):
         need = next(each.need for each in grants.tried if each.need.place == place)
-        yield _finding(grants.user, need, [_place(place, old=old)])
+        yield _finding(grants.user, need, [_place(place, old=old)], where)
 
 
 def _denied_places(grants: Grants) -> Iterable[str]:
@@ -169,9 +169,9 @@ def _denied_places(grants: Grants) -> Iterable[str]:
     return dict.fromkeys(place for place in (*refused, *closed) if place is not None)
 
 
-def _finding(user: str, need: Need, words: list[str]) -> Finding:
+def _finding(user: str, need: Need, words: list[str], where: str) -> Finding:
     judge = unknown if need.optional else broken
-    says = f"user {user!r} lacks it, so {need.purpose}"
+    says = f"user {user!r} lacks it{where}, so {need.purpose}"
     return judge(Step.PERMISSION, says, _KEEP, about=words[0], fix=_rule(user, words))
 
 

@@ -7,9 +7,13 @@ from stream.doctor.diagnosis import Step, Verdict
 
 async def checked(url, *, seconds=0.3, **flags):
     """The check-ups of the broker and of the receiver."""
-    settings = load(env={}, flags={"broker": url, **flags})
-    broker, receiver = (await diagnose(settings, seconds)).checkups
+    broker, receiver = (await diagnosed(url, seconds=seconds, **flags)).checkups
     return broker, receiver
+
+
+async def diagnosed(url, *, seconds=0.3, **flags):
+    """Everything that is found."""
+    return await diagnose(load(env={}, flags={"broker": url, **flags}), seconds)
 
 
 async def broker_of(url, **flags):

@@ -131,6 +131,11 @@ def test_keys_of_an_application_with_a_prefix_are_asked_for_with_it():
     }
 
 
+def test_of_two_servers_the_one_is_named():
+    (finding, *_), _ = judge_grants(answered("ping"), about="replica")
+    assert "on the replica" in finding.says
+
+
 def test_a_user_with_blanks_is_quoted():
     grants = Grants("the watcher", (Tried(NEEDS[0], Denial.COMMAND),), {"celery*": True})
     (finding,), _ = judge_grants(grants)

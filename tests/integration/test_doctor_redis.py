@@ -15,6 +15,7 @@ from tests.doctor.findings import (
     broken_ones,
     broker_of,
     checked,
+    diagnosed,
     is_advised,
     one,
     verdicts,
@@ -109,6 +110,15 @@ async def test_sentinels_name_the_master(tmp_path):
     assert verdicts(wrong) == [(Step.SENTINEL, Verdict.BROKEN)]
     assert "master_name" in one(wrong, Step.SENTINEL).says
     assert verdicts(gone) == [(Step.SENTINEL, Verdict.BROKEN)]
+
+
+async def test_each_of_several_brokers_is_looked_at(valkey):
+    away = f"redis://127.0.0.1:{free_port()}/0"
+    found = await diagnosed(f"shop={valkey.url} mail={away}")
+    assert [each.subject for each in found.checkups] == ["broker shop", "broker mail", "otlp"]
+    shop, mail, _ = found.checkups
+    assert not broken_ones(shop)
+    assert verdicts(mail) == [(Step.REACHABLE, Verdict.BROKEN)]
 
 
 # -- permissions ---------------------------------------------------------------------------------
