@@ -4,14 +4,20 @@ import msgspec
 
 from ..brokers import Named, broker_of
 from ..sources import amqp_address
-from ..sources.amqp_queue import needed_rights
+from ..sources.amqp_queue import Bounds, OwnQueue, Retain, needed_rights
 from ..sources.rabbitmq_management import Management
 from .access import judge_access
 from .diagnosis import Checkup, Finding, Step
 from .judge_events import judge_events, judge_queues
-from .judge_rabbitmq import Managed, judge_management, judge_rights, permissions_line
+from .judge_rabbitmq import (
+    Managed,
+    judge_management,
+    judge_retained,
+    judge_rights,
+    permissions_line,
+)
 from .listen import POLL_INTERVAL, Listening
-from .look_rabbitmq import RabbitMqSeen, look_at_management, look_at_rabbitmq
+from .look_rabbitmq import RabbitMqSeen, look_at_management, look_at_rabbitmq, look_at_retained
 
 
 class RabbitMqCheck:
@@ -47,6 +53,8 @@ class RabbitMqCheck:
             return self._checkup(findings)
         rights = list(judge_rights(seen.rights))
         findings += rights
+        if (queue := self._retained()) is not None:
+            findings.append(judge_retained(await look_at_retained(self._addresses, queue)))
         managed = None
         if self._management is not None:
             managed = await look_at_management(self._management)
@@ -61,6 +69,20 @@ class RabbitMqCheck:
     def _check_settings(self) -> None:
         """Refuse what `run` refuses."""
         broker_of(self._watched, known=tuple, tell=self._listening.tell)
+
+    def _retained(self) -> OwnQueue | None:
+        """The queue that `run` keeps; None where it keeps none."""
+        own = self._settings.rabbitmq
+        if own.retain == "none":
+            return None
+        return OwnQueue(
+            self._watched.name,
+            exchange=self._settings.event_exchange,
+            prefix=own.event_queue_prefix,
+            retain=Retain(own.retain),
+            bounds=Bounds(own.retain_messages, own.retain_bytes, own.retain_age),
+            prefetch=1,
+        )
 
     async def _listen(self, managed: Managed | None) -> None:
         """Listen with a queue that is gone afterwards, also where another one is retained."""

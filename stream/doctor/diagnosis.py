@@ -33,6 +33,8 @@ class Step(StrEnum):
     """One for each that is missing, with ``about`` what is missing; or one that all are there."""
     EXCHANGE = "event exchange"
     MANAGEMENT = "management API"
+    RETAINED = "retained queue"
+    """With ``--retain`` only; ``value`` is how many messages wait in it."""
     EVENTS = "events"
     """Whether any arrive, and can be read."""
     TASK_EVENTS = "task events"

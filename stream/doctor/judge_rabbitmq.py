@@ -36,6 +36,23 @@ class Managed(Struct, frozen=True):
     """Whom it refused."""
 
 
+class Retained(Struct, frozen=True):
+    """The queue that keeps events while the service is away."""
+
+    name: str
+    vhost: str
+    limit: int
+    """Messages, beyond which the oldest are dropped."""
+    exists: bool = False
+    waiting: int | None = None
+    """None: not told, as of a stream."""
+    readers: int = 0
+    problem: str | None = None
+    """Why `run` could not use it."""
+    forbidden: bool = False
+    """Because a permission is missing."""
+
+
 def permissions_line(user: str, vhost: str, needed: tuple[str, str, str]) -> str:
     """The line that grants the least that is needed."""
     return shlex.join(("rabbitmqctl", "set_permissions", "-p", vhost, user, *needed))
@@ -80,6 +97,27 @@ def _exchange(rights: Rights) -> Finding:
         "Start a worker with -E, which makes it; if one runs, see that virtual host and "
         "event_exchange are the application's.",
     )
+
+
+def judge_retained(retained: Retained) -> Finding:
+    """Tell whether events are kept while the service is away."""
+    step, name = Step.RETAINED, retained.name
+    if retained.problem is not None:
+        advice = "Delete it with what waits in it, or give the settings that it was made with."
+        delete = shlex.join(("rabbitmqctl", "delete_queue", "-p", retained.vhost, name))
+        fix = None if retained.forbidden else delete
+        return broken(step, retained.problem, advice, about=name, fix=fix)
+    if not retained.exists:
+        advice = "Start celery-stream run with these settings: it makes it, and events are kept."
+        return unknown(step, "it is not there yet", advice, about=name)
+    waiting = retained.waiting
+    if waiting is None:
+        return ok(step, "it is there", about=name)
+    says = f"{waiting:,} waiting, {retained.readers} reading"
+    if waiting >= retained.limit:
+        advice = "Start celery-stream run, or raise rabbitmq.retain_messages: the oldest are lost."
+        return unknown(step, f"{says}: it is full", advice, about=name, value=waiting)
+    return ok(step, says, about=name, value=waiting)
 
 
 def judge_management(managed: Managed) -> Finding:

@@ -7,6 +7,7 @@ is gone with the connection; nothing else is touched, and nothing is published.
 from collections.abc import Sequence
 from uuid import uuid4
 
+import msgspec
 from msgspec import Struct
 
 from ..errors import LostError, RefusedError, StreamError
@@ -14,11 +15,11 @@ from ..sources.amqp_address import AmqpAddress
 from ..sources.amqp_connection import ACCESS_REFUSED, ChannelClosedError, Connection
 from ..sources.amqp_frames import Argument, Name, Reader
 from ..sources.amqp_login import connect
-from ..sources.amqp_queue import needed_rights
+from ..sources.amqp_queue import CHANNEL, OwnQueue, Retain, needed_rights
 from ..sources.rabbitmq_management import Management
 from ..sources.stages import Stage
 from .access import RABBITMQ_STAGES, Access
-from .judge_rabbitmq import Managed, Rights
+from .judge_rabbitmq import Managed, Retained, Rights
 from .look_redis import problem_of
 
 _TIMEOUT = 5.0
@@ -119,6 +120,25 @@ class _Trial:
 
 def _forbidden(error: ChannelClosedError | None) -> bool:
     return error is not None and error.code == ACCESS_REFUSED
+
+
+async def look_at_retained(addresses: Sequence[AmqpAddress], queue: OwnQueue) -> Retained:
+    """Look at the queue that the service would use, without making it or taking from it."""
+    retained = Retained(queue.name, addresses[0].vhost, queue.bounds.messages)
+    try:
+        async with connect(addresses, Reader("doctor"), timeout=_TIMEOUT) as connection:
+            await connection.open_channel(CHANNEL)
+            found = await queue.inspect(connection)
+    except StreamError as error:
+        problem = problem_of(error)
+        # A connection that broke meanwhile says nothing of the queue, and is told elsewhere.
+        says = None if problem.lost else problem.says
+        return msgspec.structs.replace(retained, problem=says, forbidden=problem.forbidden)
+    if found is None:
+        return retained
+    if queue.retain is Retain.STREAM:  # which tells 0 of both
+        return msgspec.structs.replace(retained, exists=True)
+    return msgspec.structs.replace(retained, exists=True, waiting=found[0], readers=found[1])
 
 
 async def look_at_management(management: Management) -> Managed:

@@ -148,6 +148,33 @@ class OwnQueue:
             raise self.explain(connection, error, doing) from error
         return Opened(existed, int(str(answer[1])))
 
+    async def inspect(self, connection: Connection) -> tuple[int, int] | None:
+        """Look at a retained queue without making it, on the channel that is open.
+
+        It is declared once more as it should be, which changes nothing where it is like that.
+
+        Returns:
+            Messages that wait in it, and readers; None where there is none.
+
+        Raises:
+            LostError: the connection broke.
+            RefusedError: the user lacks a permission, or the queue has other arguments.
+        """
+        try:
+            if not await self._exists(connection):
+                return None
+            answer = await connection.call(
+                CHANNEL, Name.QUEUE_DECLARE, *self._declaration(), answer=Name.QUEUE_DECLARE_OK
+            )
+        except ChannelClosedError as error:
+            raise self.explain(connection, error, "declare its queue") from error
+        return int(str(answer[1])), int(str(answer[2]))
+
+    @property
+    def name(self) -> str:
+        """What it is called on the server."""
+        return self._name
+
     async def _wait_for_sole_use(self, connection: Connection, consumers: int) -> None:
         """Refuse a second reader of a queue, which would wait in silence until the first one ends.
 

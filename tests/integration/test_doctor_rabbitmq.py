@@ -6,12 +6,16 @@ import threading
 import pytest
 
 from stream.doctor.diagnosis import Step, Verdict
+from stream.events import Subscribed
+from stream.sources.amqp_position import Position
+from stream.sources.amqp_queue import Retain
 from tests.doctor.findings import broken_ones, broker_of, is_advised, one, verdicts
 from tests.integration.test_rabbitmq import send_tasks, worker
 from tests.rabbitmq import rabbitmq, rabbitmq_server
 from tests.redis_forms import authority, needs_openssl, signed, tls_proxy
-from tests.servers import free_port, wait_for
-from tests.sources.amqp_helpers import declare_exchange
+from tests.servers import free_port, wait_for, wait_until
+from tests.sources.amqp_helpers import declare_exchange, events_of, publish
+from tests.sources.redis_helpers import running
 
 __all__ = ["rabbitmq", "rabbitmq_server"]
 pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
@@ -134,18 +138,37 @@ async def test_tls_is_trusted_by_the_right_authority_only(exchange, tmp_path):
     assert not broken_ones(right)
 
 
-async def test_a_retained_queue_of_a_service_is_left_alone(exchange):
+@pytest.mark.parametrize("retain", ["quorum", "stream"])
+async def test_a_retained_queue_is_looked_at_and_left_alone(exchange, tmp_path, retain):
+    settings = {"rabbitmq_retain": retain, "rabbitmq_state_dir": str(tmp_path)}
+    before = await broker_of(exchange.url(), **settings)
+    assert one(before, Step.RETAINED).verdict is Verdict.UNKNOWN
+    wait_for(lambda: exchange.queues() == [])  # and it was not made
+    source = events_of(exchange.url(), retain=Retain(retain), position=Position(tmp_path / "at"))
+    async with running(source) as run:
+        await wait_until(lambda: run.of(Subscribed))
+        during = await broker_of(f"main={exchange.url()}", **settings)
     with exchange.channel() as channel:
-        arguments = {"x-queue-type": "quorum"}
-        channel.queue_declare(
-            "celeryev.stream.rabbitmq", durable=True, auto_delete=False, arguments=arguments
-        )
-        channel.queue_bind("celeryev.stream.rabbitmq", "celeryev", "#")
-        checkup = await broker_of(exchange.url(), rabbitmq_retain="quorum")
-        _, _, consumers = channel.queue_declare("celeryev.stream.rabbitmq", passive=True)
-    assert not broken_ones(checkup)
-    assert consumers == 0
-    wait_for(lambda: len(exchange.queues()) == 1)  # ours are gone
+        publish(channel, b"{}")
+        wait_for(lambda: exchange.queue("celeryev.stream.main").get("messages_ready") == 1)
+        after = await broker_of(f"main={exchange.url()}", **settings)
+        _, left, _ = channel.queue_declare("celeryev.stream.main", passive=True)
+    assert one(during, Step.RETAINED).verdict is Verdict.OK
+    assert one(after, Step.RETAINED).verdict is Verdict.OK
+    if retain == "quorum":  # of a stream nothing is told over AMQP
+        assert one(during, Step.RETAINED).says == "0 waiting, 1 reading"
+        assert one(after, Step.RETAINED).says == "1 waiting, 0 reading"
+        assert left == 1
+
+
+async def test_a_retained_queue_of_another_kind_comes_with_the_line_that_deletes_it(exchange):
+    with exchange.channel() as channel:
+        channel.queue_declare("celeryev.stream.rabbitmq", durable=True, auto_delete=False)
+    found = one(await broker_of(exchange.url(), rabbitmq_retain="quorum"), Step.RETAINED)
+    assert found.verdict is Verdict.BROKEN
+    exchange.server.ctl(found.fix)
+    found = one(await broker_of(exchange.url(), rabbitmq_retain="quorum"), Step.RETAINED)
+    assert found.verdict is Verdict.UNKNOWN
 
 
 @contextlib.contextmanager
