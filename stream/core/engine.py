@@ -32,7 +32,7 @@ from ..events import (
     WorkerOffline,
     WorkerOnline,
 )
-from .early import Early
+from .early import PATIENCE, Early
 from .effects import Effect, GapMarked, TaskForgotten
 from .kinds import Kind, Kinds
 from .lanes import Lane
@@ -168,9 +168,9 @@ class Engine:
             TaskRejected: self._lifecycle.ended,
             TaskRevoked: self._lifecycle.ended,
             TaskCancelled: self._lifecycle.ended,
-            WorkerOnline: self._workers.beat,
-            WorkerHeartbeat: self._workers.beat,
-            WorkerOffline: self._workers.offline,
+            WorkerOnline: self._beat,
+            WorkerHeartbeat: self._beat,
+            WorkerOffline: self._offline,
         }
         if straight:
             usual = Straight(
@@ -281,6 +281,18 @@ class Engine:
         if self._early.due_at <= self._now:
             self._early.pass_time(self._now)
         return self._effects
+
+    def _beat(self, event: WorkerOnline | WorkerHeartbeat, lane: Lane, now: float) -> None:
+        self._release_early(lane, now)
+        self._workers.beat(event, lane, now)
+
+    def _offline(self, event: WorkerOffline, lane: Lane, now: float) -> None:
+        self._release_early(lane, now)
+        self._workers.offline(event, lane, now)
+
+    def _release_early(self, lane: Lane, now: float) -> None:
+        if self._early.waiting and now - lane.beat_at < PATIENCE:
+            self._early.release(lane, now)
 
     def _apply(self, event: Event, lane: Lane, now: float) -> None:
         """Take in an event that was kept."""
