@@ -24,8 +24,8 @@ pytestmark = pytest.mark.timeout(240)
 LARGE = "x" * 900
 """An argument that makes an event large: Celery tells up to 1,024 characters of them."""
 AT_ONCE = 50
-LEEWAY = 1.0
-"""Seconds that an event may be under way, and that clocks of processes are read apart."""
+LEEWAY = 3.0
+"""Seconds that an event may wait in a worker on a machine that is busy."""
 
 
 class Recorded:
@@ -59,18 +59,8 @@ def stopped(process):
         process.send_signal(signal.SIGCONT)
 
 
-def wait_for_the_count(service, ran):
-    """Until the heartbeats that count all executions were compared with what was seen.
-
-    A heartbeat is compared when the next one comes, and of an idle cluster nothing else comes.
-    """
-    wait_for(lambda: service.total("celery_worker_processed") == ran)
-    events = service.total("stream_events_decoded_total")
-    wait_for(lambda: service.total("stream_events_decoded_total") >= events + 3)
-
-
 class Told:
-    """What the loss metrics of a service say."""
+    """What the loss metrics of a service say now."""
 
     def __init__(self, service):
         self.missed = service.total("stream_events_missed_total")
@@ -78,12 +68,22 @@ class Told:
         self.gaps = service.total("stream_source_gaps_total")
         self.gap_seconds = service.total("stream_source_gap_time_seconds_total")
 
+    @property
+    def compared(self):
+        """Executions that were compared with what was seen: a heartbeat's, when the next comes."""
+        return round(self.missed / (1 - self.coverage)) if self.coverage < 1 else 0
+
     def check(self, *, lost, ran):
         """It is what was lost, to the last one."""
         assert 0 < lost < ran
-        assert self.missed == lost
+        assert (self.missed, self.gaps) == (lost, 1)
         assert self.coverage == pytest.approx(1 - lost / ran, abs=1e-6)
-        assert self.gaps == 1
+
+
+def told_of(service, ran):
+    """What it says once all executions were compared."""
+    wait_for(lambda: Told(service).compared == ran, 40, what="all executions to be compared")
+    return Told(service)
 
 
 # -- Redis ---------------------------------------------------------------------------------------
@@ -139,8 +139,7 @@ def test_what_a_stopped_service_loses_on_redis_is_what_it_says(valkey, tmp_path)
         load.send(AT_ONCE)
         load.wait()
         ran = {result.id for result in load.results}
-        wait_for_the_count(service, len(ran))
-        told = Told(service)
+        told = told_of(service, len(ran))
         assert service.stop() == 0
         recorded = Recorded(capture)
         lost = ran - recorded.started
@@ -208,8 +207,7 @@ def test_what_a_stopped_service_loses_on_rabbitmq_is_what_it_says(rabbitmq, tmp_
         send_tasks(url, AT_ONCE)
         ran += AT_ONCE
         wait_for(lambda: len(truth.take()) == ran)
-        wait_for_the_count(service, ran)
-        told = Told(service)
+        told = told_of(service, ran)
         assert service.stop() == 0
     recorded = Recorded(capture)
     told.check(lost=len(truth.started - recorded.started), ran=ran)
