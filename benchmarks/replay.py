@@ -99,9 +99,7 @@ def write_capture(file: Path, events: int, *, batch: int, rate: int, seed: int) 
     return fingerprint(first)
 
 
-def _frames(
-    traffic: Lifecycles, *, batch: int
-) -> Iterator[tuple[Frame, tuple[str, bytes] | None]]:
+def _frames(traffic: Lifecycles, *, batch: int) -> Iterator[tuple[Frame, tuple[str, bytes] | None]]:
     """Messages that each arrived a millisecond after they were sent, and a tick each second."""
     ticked_at = BEGAN_AT
     for key, payload in payloads(traffic.events(), batch=batch):

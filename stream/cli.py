@@ -106,6 +106,36 @@ def top(url: str, **given: Any) -> int:  # noqa: ANN401
 
 
 @cli.command()
+@click.option("--config", metavar="FILE", help="Settings as TOML.  [STREAM_CONFIG]")
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+@click.option(
+    "--wait",
+    "seconds",
+    type=click.FloatRange(min=0.1, max=3600),
+    default=7.0,  # three heartbeats of any worker, of which two can be compared
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to listen to events; workers send a heartbeat every 2 s.",
+)
+@_settings_options
+def doctor(
+    config: str | None,
+    seconds: float,
+    *,
+    as_json: bool,
+    **flags: Any,  # noqa: ANN401 - as for `run`
+) -> int:
+    """Look step by step at each broker and receiver, and say what to do about what is wrong.
+
+    Exits with 1 where something is broken. Reads the settings that `run` has.
+    """
+    settings = load(config, flags=flags)
+    from .doctor.checkup import doctor  # noqa: PLC0415 - brings the sources
+
+    return doctor(settings, seconds=seconds, as_json=as_json)
+
+
+@cli.command()
 @click.option("--listen", metavar="HOST:PORT", help="Where /metrics and /health are served.")
 @click.option(
     "--duration", type=click.FloatRange(min=0, min_open=True), help="Seconds; else until Ctrl-C."
