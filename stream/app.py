@@ -30,21 +30,26 @@ from .channel import Channel, Overflow
 from .config import Settings
 from .core.engine import Engine
 from .errors import StreamError
+from .events import Message
 from .export.telemetry import Telemetry
 from .log import OccurrenceLog, logger
 from .occurrences import Occurrence, Tell
+from .page.telling import Telling
 from .pipeline import Pipeline
+from .server.access import tls
 from .server.compat import Asked
 from .server.http import listen
 from .service import Left, Parts, Service, Watch
 from .sinks import instruments as table
 from .sinks.aggregate import Aggregate, Family
+from .sinks.base import Sink
 from .sinks.by_broker import merged
 from .sinks.capture_set import CaptureSet, Rotation
 from .sinks.compat import CompatSink
 from .sinks.compat_families import families_of, lazily
 from .sinks.compat_table import Compat
 from .sinks.gauges import gauges
+from .sinks.history import History
 from .sinks.logs import log_bytes
 from .sinks.otel_metrics import metrics_data
 from .sinks.recorder import Recorder
@@ -62,6 +67,7 @@ from .sinks.telemetry import (
 )
 from .wire.arguments import Arguments, Editor
 from .wire.capture_lines import FORMAT, Header
+from .wire.codec import Decoded, decode_in_full
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _POLL_AGE = 30.0
@@ -155,6 +161,7 @@ def compose(settings: Settings, bound: socket, log: FilteringBoundLogger) -> Ser
     Raises:
         ConfigError: a setting has a value that cannot work.
     """
+    tls(settings.access)  # to refuse now what would fail once all is running
     started_at = time.time()
     aggregate = aggregate_of(settings, started_at=started_at)
     tell = _all((SelfTelemetry(aggregate), OccurrenceLog(log)))
@@ -203,6 +210,8 @@ def compose(settings: Settings, bound: socket, log: FilteringBoundLogger) -> Ser
         metrics=metrics,
         tell=tell,
         log=log,
+        access=settings.access,
+        telling=_telling(settings),
     )
     return Service(parts, bound, grace=settings.grace)
 
@@ -253,7 +262,8 @@ def _watch(watched: _Watched, spans: SpanSink, shared: _Shared) -> Watch:
     """Put together what makes effects of a broker's frames and tells them."""
     settings, telemetry, recorder = shared.settings, shared.telemetry, shared.recorder
     channel = Channel(settings.channel_frames, Overflow.SHED, tell=watched.tell)
-    sinks = (
+    history = _history(settings)
+    sinks: tuple[Sink, ...] = (
         metrics_sink(
             settings,
             watched.aggregate,
@@ -268,6 +278,7 @@ def _watch(watched: _Watched, spans: SpanSink, shared: _Shared) -> Watch:
             broker=_label(watched.broker),
         ),
         watched.compat,
+        *(() if history is None else (history,)),
     )
     return Watch(
         engine=watched.engine,
@@ -277,17 +288,43 @@ def _watch(watched: _Watched, spans: SpanSink, shared: _Shared) -> Watch:
             sinks,
             channel=channel,
             tell=watched.tell,
-            decode=decoder_of(settings.log_records),
+            decode=_decoder(settings),
             tap=None if recorder is None else recorder.take,
         ),
         sources=watched.reader.sources,
         poll_age=max(_POLL_AGE, 3 * watched.broker.settings.poll_interval),
         tell=watched.tell,
+        history=history,
+    )
+
+
+def _history(settings: Settings) -> History | None:
+    """What the page shows of what ended; None where there is no page."""
+    if not settings.page.enabled:
+        return None
+    return History(settings.page.history, Redaction(settings.log_records.redact))
+
+
+def _telling(settings: Settings) -> Telling:
+    records, page = settings.log_records, settings.page
+    return Telling(
+        Redaction(records.redact),
+        arguments=page.arguments or records.arguments,
+        results=page.arguments or records.results,
+        argument_characters=records.argument_characters,
+        trace_url=page.trace_url,
     )
 
 
 def _label(broker: Named) -> str | None:
     return broker.name if broker.labelled else None
+
+
+def _decoder(settings: Settings) -> Callable[[Message], Decoded]:
+    """Arguments and results are decoded only where they are told."""
+    page = settings.page
+    told = page.enabled and page.arguments
+    return decode_in_full if told else decoder_of(settings.log_records)
 
 
 def _recorder(settings: Settings, watched: Mapping[str, _Watched], tell: Tell) -> Recorder | None:

@@ -59,11 +59,11 @@ def named(settings: Settings) -> tuple[Named, ...]:
     if not settings.brokers:
         options = {name: getattr(settings, name) for name in BrokerOptions.__struct_fields__}
         one = BrokerSettings(url=settings.broker, **options)
-        return (Named(_system_of(one), one, labelled=False),)
+        return (Named(system_of(one), one, labelled=False),)
     found = [Named(each.name or _place_of(each), each, True) for each in settings.brokers]
     if len(found) == 1 and found[0].settings.name is None:
         return (
-            msgspec.structs.replace(found[0], name=_system_of(found[0].settings), labelled=False),
+            msgspec.structs.replace(found[0], name=system_of(found[0].settings), labelled=False),
         )
     names = [each.name for each in found]
     if twice := next((name for name in names if names.count(name) > 1), None):
@@ -71,14 +71,15 @@ def named(settings: Settings) -> tuple[Named, ...]:
     return tuple(found)
 
 
-def _system_of(own: BrokerSettings) -> str:
+def system_of(own: BrokerSettings) -> str:
+    """Return what a broker is called in OpenTelemetry's conventions, by its URL."""
     return RABBITMQ if own.url.partition("://")[0] in amqp_address.SCHEMES else REDIS
 
 
 def _place_of(own: BrokerSettings) -> str:
     """Return the first server's ``host:port/db``, or the path of its socket."""
     try:
-        if _system_of(own) == RABBITMQ:
+        if system_of(own) == RABBITMQ:
             redacted = amqp_address.parse(own.url)[0].redacted
         else:
             redacted = parse_broker(own.url, own.broker_transport_options)[0].redacted
@@ -98,7 +99,7 @@ def broker_of(broker: Named, *, known: Callable[[], Iterable[str]], tell: Tell) 
     Raises:
         ConfigError: its URL or its options cannot be used.
     """
-    read = _rabbitmq if _system_of(broker.settings) == RABBITMQ else _redis
+    read = _rabbitmq if system_of(broker.settings) == RABBITMQ else _redis
     try:
         return read(broker, known=known, tell=tell)
     except RefusedError as error:
@@ -176,4 +177,4 @@ def _management(own: RabbitmqSettings, vhost: str) -> Management | None:
 def _broker(watched: Named, url: str, events: Source, queues: Source) -> Broker:
     name = watched.name
     sources = {f"{name} events": events, f"{name} queues": queues}
-    return Broker(_system_of(watched.settings), url, sources)
+    return Broker(system_of(watched.settings), url, sources)

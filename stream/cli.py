@@ -80,6 +80,62 @@ def record(target: str, config: str | None, **flags: Any) -> int:  # noqa: ANN40
 
 
 @cli.command()
+@click.argument("url", default="http://127.0.0.1:9540")
+@click.option("--once", is_flag=True, help="Show it once, as text, and end.")
+@click.option(
+    "--interval",
+    type=click.FloatRange(min=0.1),
+    default=1.0,
+    show_default=True,
+    help="Seconds between two looks.",
+)
+@click.option(
+    "--token", envvar="STREAM_ACCESS_TOKEN", help="That the service wants.  [STREAM_ACCESS_TOKEN]"
+)
+@click.option("--ca", metavar="FILE", help="Authorities that its certificate is checked with.")
+# Any: click hands over what the options gave.
+def top(url: str, **given: Any) -> int:  # noqa: ANN401
+    """Show the cluster in the terminal.
+
+    URL is that of a running service, http://HOST:PORT, or that of a broker, which is then watched
+    for as long as this runs.
+    """
+    from .top.run import Options, top  # noqa: PLC0415 - brings the whole service
+
+    return top(Options(url, **given))
+
+
+@cli.command()
+@click.option("--config", metavar="FILE", help="Settings as TOML.  [STREAM_CONFIG]")
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+@click.option(
+    "--wait",
+    "seconds",
+    type=click.FloatRange(min=0.1, max=3600),
+    default=7.0,  # three heartbeats of any worker, of which two can be compared
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to listen to events; workers send a heartbeat every 2 s.",
+)
+@_settings_options
+def doctor(
+    config: str | None,
+    seconds: float,
+    *,
+    as_json: bool,
+    **flags: Any,  # noqa: ANN401 - as for `run`
+) -> int:
+    """Look step by step at each broker and receiver, and say what to do about what is wrong.
+
+    Exits with 1 where something is broken. Reads the settings that `run` has.
+    """
+    settings = load(config, flags=flags)
+    from .doctor.checkup import doctor  # noqa: PLC0415 - brings the sources
+
+    return doctor(settings, seconds=seconds, as_json=as_json)
+
+
+@cli.command()
 @click.option("--listen", metavar="HOST:PORT", help="Where /metrics and /health are served.")
 @click.option(
     "--duration", type=click.FloatRange(min=0, min_open=True), help="Seconds; else until Ctrl-C."
@@ -159,6 +215,7 @@ def _schema_option(*outputs: str) -> Callable[[F], F]:
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @_schema_option("report", "tasks", "attempts", "workers")
 @click.option("--json", "report", metavar="OUT", help="Write the report as JSON (- is stdout).")
+@click.option("--html", metavar="OUT", help="Write the report as one page for a browser.")
 @click.option(
     "--tasks", metavar="OUT", help="Write a record per task: .csv, .parquet, else JSON lines."
 )
@@ -195,7 +252,7 @@ def replay(
     """
     flags = {each.name: given[each.name] for each in SETTINGS if each.key.startswith(_EXPORT)}
     settings = load(config, flags=flags) if exported else None
-    outputs = {name: given[name] for name in ("report", "tasks", "attempts", "workers")}
+    outputs = {name: given[name] for name in ("report", "html", "tasks", "attempts", "workers")}
     taken = [name for name in outputs.values() if name is not None]
     if len(set(taken)) < len(taken):
         raise click.UsageError("no two outputs can go to the same place")

@@ -47,6 +47,10 @@ OptionalUrl: TypeAlias = Annotated[
     Annotated[str, Meta(pattern=r"^https?://[^\s/?#]+")] | None,
     Meta(extra={"phrase": "an http:// or https:// URL"}),
 ]
+OptionalTraceUrl: TypeAlias = Annotated[
+    Annotated[str, Meta(pattern=r"^https?://[^\s/?#]+\S*\{trace_id\}\S*$")] | None,
+    Meta(extra={"phrase": "an http:// or https:// URL with {trace_id} in it"}),
+]
 _BROKER_URL = r"(rediss?|unix|redis\+socket|sentinel|amqps?|pyamqp)://\S*"
 BROKER_NAME = r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}"
 _NAMED_URL = rf"({BROKER_NAME}=)?{_BROKER_URL}"
@@ -79,6 +83,15 @@ Names: TypeAlias = Annotated[tuple[str, ...], Meta(extra={"phrase": "a list of n
 ManagementUrl: TypeAlias = Annotated[
     Annotated[str, Meta(pattern=r"^https?://[^\s/?#]+")] | None,
     Meta(extra={"phrase": "an http:// or https:// URL", "secret": True}),
+]
+# Both are sent as one header: no line may end within.
+BasicCredentials: TypeAlias = Annotated[
+    Annotated[str, Meta(pattern=r"^[^:\x00-\x1f]+:[^\x00-\x1f]+$")] | None,
+    Meta(extra={"phrase": "USER:PASSWORD", "secret": True}),
+]
+Token: TypeAlias = Annotated[
+    Annotated[str, Meta(pattern=r"^[!-~]+$")] | None,
+    Meta(extra={"phrase": "a text of printable ASCII characters without spaces", "secret": True}),
 ]
 Pairs: TypeAlias = Annotated[
     dict[str, str], Meta(extra={"phrase": "a table of texts (key=value,key=value)"})
@@ -295,6 +308,65 @@ class CaptureSettings(Struct, frozen=True):
         Count, Meta(description="Messages that wait to be written; further ones are left out")
     ] = 100_000
     buffer_bytes: Annotated[Bytes, Meta(description="Memory that those take")] = 67_108_864
+
+
+class PageSettings(Struct, frozen=True):
+    """The live page."""
+
+    enabled: Annotated[
+        bool,
+        Meta(description="Serve the live page and its API", extra={"flag": "--page"}),
+    ] = True
+    history: Annotated[
+        Count,
+        Meta(
+            description="Ended tasks that it can show, about 1 kB each; of those that failed a "
+            "tenth as many"
+        ),
+    ] = 10_000
+    arguments: Annotated[
+        bool,
+        Meta(
+            description="Show the arguments and results of tasks, redacted like in log records; "
+            "`log_records.arguments` and `log_records.results` show them too"
+        ),
+    ] = False
+    trace_url: Annotated[
+        OptionalTraceUrl,
+        Meta(
+            description="Where traces can be looked at, with `{trace_id}` (and `{span_id}`) in it: "
+            "`https://jaeger.example/trace/{trace_id}`"
+        ),
+    ] = None
+
+
+class AccessSettings(Struct, frozen=True):
+    """Who may ask. `/live` and `/ready` are always answered, for probes."""
+
+    basic: Annotated[
+        BasicCredentials,
+        Meta(description="`user:password` that requests must have (HTTP Basic); unset: none"),
+    ] = None
+    token: Annotated[
+        Token,
+        Meta(
+            description="Token that requests must have (`Authorization: Bearer`, or the password "
+            "of HTTP Basic); with `access.basic`, either will do"
+        ),
+    ] = None
+    certificate: Annotated[
+        str | None, Meta(description="File with our certificate chain: serve HTTPS")
+    ] = None
+    key: Annotated[
+        str | None, Meta(description="File with its private key; unset: in the same file")
+    ] = None
+    hosts: Annotated[
+        Names,
+        Meta(
+            description="Names under which it may be asked for (`Host` header; patterns), besides "
+            "addresses and `localhost`; unset: none on loopback, else any"
+        ),
+    ] = ()
 
 
 class SpoolSettings(Struct, frozen=True):
@@ -541,7 +613,8 @@ class Settings(BrokerOptions, frozen=True):
     brokers: tuple[BrokerSettings, ...] = ()
     """Where there are several, or one has a name; `broker` and the options of its own else."""
     listen: Annotated[
-        HostPort, Meta(description="Where `/metrics` and `/health` are served; port 0: any free")
+        HostPort,
+        Meta(description="Where the page, `/metrics` and `/health` are served; port 0: any free"),
     ] = "127.0.0.1:9540"
     compat: Annotated[
         Compats,
@@ -578,6 +651,8 @@ class Settings(BrokerOptions, frozen=True):
     graces: Graces = Graces()
     spans: SpanSettings = SpanSettings()
     log_records: RecordSettings = RecordSettings()
+    page: PageSettings = PageSettings()
+    access: AccessSettings = AccessSettings()
     capture: CaptureSettings = CaptureSettings()
     spool: SpoolSettings = SpoolSettings()
     otlp: OtlpSettings = OtlpSettings()

@@ -5,7 +5,8 @@
     StreamError
     ├── ConfigError      a setting is wrong: say which and where it came from, exit 2
     ├── LostError        the other side went away: it may come back, try again with backoff
-    └── RefusedError     the other side said no (credentials, permission, address): exit 1
+    └── RefusedError     the other side said no (credentials, address): exit 1
+        └── ForbiddenError   it knows us, and a permission is missing
 
 Foreign exceptions are translated where they enter. Each message is one sentence for a person,
 free of credentials.
@@ -26,3 +27,7 @@ class LostError(StreamError):
 
 class RefusedError(StreamError):
     """The request will not succeed however often it is repeated."""
+
+
+class ForbiddenError(RefusedError):
+    """The other side knows who we are; what we asked for needs a permission that we lack."""

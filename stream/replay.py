@@ -4,6 +4,7 @@ Each reads (see `reading`), then writes and prints what it was asked for; nothin
 everything is read.
 """
 
+import gc
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,6 +22,8 @@ from .analysis.attempts import AttemptRecord, Attempts
 from .analysis.compare import compare
 from .analysis.compare_screen import show_comparison
 from .analysis.outputs import STDOUT, check_writable, write, write_records
+from .analysis.page.draw import Draw
+from .analysis.page.render import check_drawable, render
 from .analysis.records import Records
 from .analysis.report import SCHEMA, VERSION, Report, decode_report, encode_report
 from .analysis.scope import Filters, Scope
@@ -55,11 +58,13 @@ class Outputs(Struct, frozen=True):
     """One per worker process."""
     report: str | None = None
     """The report as JSON."""
+    html: str | None = None
+    """The report as a page."""
 
     @property
     def names(self) -> list[str]:
         """Those that are asked for."""
-        named = (self.tasks, self.attempts, self.workers, self.report)
+        named = (self.tasks, self.attempts, self.workers, self.report, self.html)
         return [each for each in named if each is not None]
 
 
@@ -70,6 +75,7 @@ def replay(
     attempts: str | None = None,
     workers: str | None = None,
     report: str | None = None,
+    html: str | None = None,
     filters: Filters | None = None,
     speed: float | None = None,
     settings: Settings | None = None,
@@ -82,6 +88,7 @@ def replay(
         attempts: see there.
         workers: see there.
         report: see there.
+        html: see there.
         filters: which tasks are reported; None: all.
         speed: how many times as fast as it was recorded; None: as fast as can be.
         settings: where spans, log records and metrics are sent; None: nowhere.
@@ -94,11 +101,15 @@ def replay(
         RefusedError: a file cannot be read or written, or is no capture; a receiver takes nothing.
     """
     export = None if settings is None else Exporting(settings)
-    outputs = Outputs(tasks, attempts, workers, report)
+    outputs = Outputs(tasks, attempts, workers, report, html)
     for name in outputs.names:
         check_writable(name)
+    if html is not None:
+        check_drawable()
     scope = Scope(filters or Filters())
     with ExitStack() as stack:
+        if html is not None:
+            files = stack.enter_context(_stored(files))
         spools = [stack.enter_context(TemporaryFile(buffering=_SPOOL_BYTES)) for _ in range(2)]
         records = Records(spools[0], scope)
         deliveries = Attempts(spools[1], scope)
@@ -114,9 +125,13 @@ def replay(
             write_records(tasks, records.task_lines(), of=TaskRecord)
         if attempts is not None:
             write_records(attempts, deliveries.lines(), of=AttemptRecord)
+        found = run.report()
+        del run  # its tables are large, and a page needs another reading
+        gc.collect()  # they are in circles
+        if html is not None:
+            write(html, _page(files, found, scope))
     if workers is not None:
         write_records(workers, records.worker_lines(), of=WorkerRecord)
-    found = run.report()
     if report is not None:
         write(report, [encode_report(found)])
     show(_console(beside=outputs.names), found)
@@ -135,6 +150,13 @@ def _tell_exported(export: Exporting) -> None:
             + (f" (last problem: {problem})" if problem else ""),
             err=True,
         )
+
+
+def _page(files: Sequence[str], report: Report, scope: Scope) -> Iterator[bytes]:
+    """Make a page of captures that were read once, when what is worth drawing was not known."""
+    draw = Draw(report, scope)
+    Reading(files, [draw], scope=scope).read(quiet=True)
+    return render(draw.content())
 
 
 def trace(wanted: str, files: Sequence[str]) -> int:

@@ -18,11 +18,18 @@ from structlog.typing import FilteringBoundLogger
 from . import __version__
 from .backoff import Backoff
 from .channel import Channel
+from .config import AccessSettings
 from .core.engine import Engine
 from .core.view import View
 from .export.telemetry import Telemetry
 from .occurrences import LoopDelayed, Occurrence, Signal, SourceLost, SourceOpened, Tell
+from .page.feed import Feed
+from .page.live import LivePage
+from .page.routes import routes
+from .page.telling import Telling
+from .page.watched import Watched
 from .pipeline import Pipeline
+from .server.access import Access, is_loopback, is_open
 from .server.compat import Asked
 from .server.health import (
     ExportStatus,
@@ -37,6 +44,7 @@ from .server.health import (
 from .server.http import application
 from .server.http import serve as serve_http
 from .sinks.aggregate import Family
+from .sinks.history import History
 from .sinks.recorder import Recorder
 from .sinks.stdout import JsonLines
 from .sources.base import Source
@@ -78,6 +86,8 @@ class Watch(Struct, frozen=True):
     poll_age: float
     """Seconds after which what its queues hold is not known any more."""
     tell: Tell
+    history: History | None = None
+    """What ended lately, for the page; None: there is no page."""
 
 
 class Parts(Struct, frozen=True):
@@ -102,6 +112,9 @@ class Parts(Struct, frozen=True):
     """All metrics of this moment, for export."""
     tell: Tell
     log: FilteringBoundLogger
+    access: AccessSettings
+    telling: Telling
+    """What the page may tell of a task."""
 
 
 class Service:
@@ -129,6 +142,14 @@ class Service:
         """Where it listens, ``host:port``."""
         host, port = self._bound.getsockname()[:2]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    @property
+    def url(self) -> str:
+        """Where a browser of this machine finds it, without a slash at the end."""
+        host, port = self._bound.getsockname()[:2]
+        scheme = "http" if self._parts.access.certificate is None else "https"
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared
+        return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
     def views(self) -> dict[str, View]:
         """Read the gauges from the tables of each broker, by its name."""
@@ -192,16 +213,14 @@ class Service:
         await parts.telemetry.open()
         if parts.recorder is not None:
             await parts.recorder.open()
-        app = application(
-            metrics=self.families,
-            health=self.health,
-            ready=self.is_ready,
-            compat=parts.compat,
-            usual=parts.usual,
-        )
+        feed = self._feed()
         async with anyio.create_task_group() as tasks:
             end_http = anyio.Event()
-            http = partial(serve_http, app, self._bound, stop=end_http)
+            if feed is not None:
+                tasks.start_soon(feed.run, end_http, name="page")
+            http = partial(
+                serve_http, self._application(feed), self._bound, stop=end_http, tls=parts.access
+            )
             await tasks.start(http, name="http")
             tasks.start_soon(parts.telemetry.run, parts.metrics, name="export")
             tasks.start_soon(parts.lines.run, name="records")
@@ -222,8 +241,38 @@ class Service:
             tasks.cancel_scope.cancel()
         return left
 
+    def _feed(self) -> Feed | None:
+        """What the page shows; None where there is none."""
+        watched = {
+            name: Watched(watch.engine, watch.history)
+            for name, watch in self._parts.watches.items()
+            if watch.history is not None
+        }
+        if not watched:
+            return None
+        page = LivePage(watched, health=self.health, telling=self._parts.telling, clock=time.time)
+        return Feed(page)
+
+    def _application(self, feed: Feed | None) -> Access:
+        app = application(
+            metrics=self.families,
+            health=self.health,
+            ready=self.is_ready,
+            compat=self._parts.compat,
+            usual=self._parts.usual,
+            pages=() if feed is None else routes(feed),
+        )
+        loopback = is_loopback(self._bound.getsockname()[0])
+        return Access(app, self._parts.access, loopback=loopback)
+
     def _announce(self) -> None:
         log = self._parts.log
+        if is_open(self._parts.access) and not is_loopback(self._bound.getsockname()[0]):
+            log.warning(
+                "access.open",
+                address=self.address,
+                hint="anybody who can connect can read this; set access.basic or access.token",
+            )
         log.info("service.listening", address=self.address, version=__version__)
         if not self._parts.telemetry.active:
             log.info(

@@ -7,6 +7,7 @@ management API, since each ``rabbitmqctl`` starts an Erlang machine of its own.
 
 import os
 import random
+import shlex
 import shutil
 import signal
 import socket
@@ -161,6 +162,20 @@ class RabbitMq:
         """What the management API knows of a queue; empty where there is none."""
         found = self.api("GET", f"queues/{quote(vhost, safe='')}")
         return next((queue for queue in found if queue["name"] == name), {})
+
+    def ctl(self, line: str) -> None:
+        """Run a line of ``rabbitmqctl``, as an administrator would in a shell."""
+        program, *words = shlex.split(line)
+        assert program == "rabbitmqctl"
+        subprocess.run(
+            [SERVER.with_name(program), *words],
+            env=self._environment(),
+            cwd=self._directory,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_SECONDS,
+            check=True,
+        )
 
     @contextmanager
     def channel(self, vhost: str = "/") -> Iterator[amqp.Channel]:

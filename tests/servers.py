@@ -173,6 +173,7 @@ def celery_worker(
     name: str = "w",
     arguments: Sequence[str] = (),
     log: Path | None = None,
+    task_events: bool = True,
 ) -> Iterator[Worker]:
     """Start a real worker that sends events, and wait until it consumes its queues.
 
@@ -182,6 +183,7 @@ def celery_worker(
         name: of the node, which is ``{name}@{port}``, unique on this machine.
         arguments: further ones for ``celery worker``.
         log: where its output goes; None: nowhere but to the error when it does not start.
+        task_events: whether it is started with ``-E``.
 
     Raises:
         AssertionError: it ended before it was ready.
@@ -190,7 +192,8 @@ def celery_worker(
     hostname = f"{name}@{port}"
     log = log or Path(os.devnull)
     command = [
-        *(sys.executable, "-m", "celery", "-A", app_module, "worker", "-E", "-l", "info"),
+        *(sys.executable, "-m", "celery", "-A", app_module, "worker", "-l", "info"),
+        *(["-E"] if task_events else []),
         *("--hostname", hostname, "-P", pool, "-c", str(concurrency), "-Q", ",".join(queues)),
         *("--without-mingle", *arguments),
     ]

@@ -95,6 +95,8 @@ def other_value(setting):
         "compat": "flower",
         "listen": "0.0.0.0:1",
         "spans.ratio": "0.5",
+        "page.trace_url": "https://traces/{trace_id}",
+        "access.basic": "me:pass",
     }
     url = "http://h" if setting.key.endswith(("endpoint", "management")) else "x"
     usual = {dict: "a=b", int: "7", float: "7"}.get(setting.shape, url)

@@ -20,7 +20,7 @@ PAY = Kind(name="pay", queue="payments")
 class Snapshot:
     """A service at one moment."""
 
-    address = "127.0.0.1:1"
+    url = "http://127.0.0.1:1"
 
     def __init__(self, view: View, aggregate: Aggregate | None = None) -> None:
         self._view = view

@@ -40,6 +40,7 @@ class _Unfinished(Struct):
     tasks: int = 0
     longest: float | None = None
     uuid: str = ""
+    root_id: str | None = None
 
 
 class Failures:
@@ -88,6 +89,7 @@ class Failures:
                 group.example.uuid,
                 group.example.hostname,
                 group.message,
+                group.example.root_id,
             )
             for (error_type, task), group in self._groups.items()
             if group.example is not None
@@ -122,7 +124,7 @@ class Unfinished:
         """Count a task whose state is LOST or UNKNOWN."""
         reason = f"{self._reasons.pop(record.uuid, '') or 'unknown'}, {_reached(record)}"
         what: What = "LOST" if record.state is State.LOST else "UNKNOWN"
-        self._count(what, record.name, reason=reason, uuid=record.uuid)
+        self._count(what, record.name, reason=reason, of=record)
 
     def forget_reason(self, record: TaskRecord) -> None:
         """Drop the reason of a task that ended well after all."""
@@ -133,7 +135,7 @@ class Unfinished:
         """Count a task that began to be stuck, or see for how long one was."""
         if isinstance(effect, StuckBegan):
             reason = f"{effect.reason}, {effect.phase}"
-            group = self._count("stuck", effect.kind.name, reason=reason, uuid=effect.uuid)
+            group = self._count("stuck", effect.kind.name, reason=reason, of=effect)
             group.longest = max(group.longest or 0.0, effect.age)
             return
         for (what, task, reason), group in self._groups.items():
@@ -144,16 +146,19 @@ class Unfinished:
             ):
                 group.longest = max(group.longest or 0.0, effect.lasted)
 
-    def _count(self, what: What, name: str | None, *, reason: str, uuid: str) -> _Unfinished:
+    def _count(
+        self, what: What, name: str | None, *, reason: str, of: TaskRecord | StuckBegan
+    ) -> _Unfinished:
         group = self._groups[what, UNNAMED if name is None else name, reason]
         group.tasks += 1
-        group.uuid = group.uuid or uuid
+        if not group.uuid:
+            group.uuid, group.root_id = of.uuid, of.root_id
         return group
 
     def rows(self) -> tuple[UnfinishedRow, ...]:
         """Tell the groups, the largest first."""
         rows = [
-            UnfinishedRow(what, task, reason, group.tasks, group.longest, group.uuid)
+            UnfinishedRow(what, task, reason, group.tasks, group.longest, group.uuid, group.root_id)
             for (what, task, reason), group in self._groups.items()
         ]
         return tuple(sorted(rows, key=lambda row: (-row.tasks, row.what, row.task, row.reason)))

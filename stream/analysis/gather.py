@@ -280,4 +280,5 @@ def _slow_run(ended: AttemptEnded, run: float) -> SlowRun:
         ended.wait,
         run,
         f"{found.trace_id:032x}",
+        ended.root_id,
     )

@@ -157,6 +157,8 @@ class FailureRow(Struct, frozen=True):
     worker: str | None
     message: str | None
     """Of the example; shortened, passwords hidden."""
+    root_id: str | None = None
+    """Of the example, where it has one."""
 
 
 class UnfinishedRow(Struct, frozen=True):
@@ -170,6 +172,7 @@ class UnfinishedRow(Struct, frozen=True):
     longest: float | None
     """Of the stuck ones: how long they had been so at least."""
     uuid: str
+    root_id: str | None = None
 
 
 class SlowRun(Struct, frozen=True):
@@ -183,6 +186,7 @@ class SlowRun(Struct, frozen=True):
     wait: float | None
     run: float
     trace_id: str
+    root_id: str | None = None
 
 
 class Step(Struct, frozen=True):

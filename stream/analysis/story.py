@@ -108,9 +108,11 @@ class Story:
     Args:
         uuid: the task that is asked for.
         root_id: what its family goes back to.
+        limit: of tasks.
     """
 
-    def __init__(self, uuid: str, root_id: str) -> None:
+    def __init__(self, uuid: str, root_id: str, *, limit: int = _TASKS) -> None:
+        self._limit = limit
         self.uuid = uuid
         self.root_id = root_id
         self.members: dict[str, Member] = {}
@@ -146,7 +148,7 @@ class Story:
         member = self.members.get(uuid)
         if member is None:
             member = Member()
-            if len(self.members) < _TASKS or uuid == self.uuid:
+            if len(self.members) < self._limit or uuid == self.uuid:
                 self.members[uuid] = member
             else:
                 self.left_out += 1

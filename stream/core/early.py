@@ -14,12 +14,19 @@ from typing import Final, TypeAlias
 import msgspec
 from msgspec import Struct
 
-from ..events import Event, KnownEvent, KnownEventInFull, TaskReceived, TaskReceivedInFull
+from ..events import (
+    Event,
+    KnownEvent,
+    KnownEventInFull,
+    TaskReceived,
+    TaskReceivedInFull,
+    TaskStarted,
+)
 from .lanes import Lane
 
 PATIENCE: Final = 1.0
 """Seconds. Late by 6 ms at the most in 200 tasks on a busy machine; and shorter than the time
-between two heartbeats, against which the starts that are kept here are counted."""
+between two heartbeats, against which the starts that are kept here are counted (see `release`)."""
 _MAX_EVENTS: Final = 50_000
 """Events that wait at once: a second of a very busy cluster, about 20 MB. Further ones do not."""
 _MAX_NAMES: Final = 10_000
@@ -104,6 +111,20 @@ class Early:
             _, uuid = self._due.popleft()
             self._give_up(uuid, now)
         self.due_at = self._due[0][0] if self._due else _NEVER
+
+    def release(self, lane: Lane, now: float) -> None:
+        """Apply what is kept of tasks that a process started: it counts them in its next word.
+
+        To be called where two heartbeats come in less than the patience, as after a time in which
+        nothing could be read: starts that are kept would be told to be missed.
+        """
+        started = [
+            uuid
+            for uuid, waits in self.waiting.items()
+            if any(of is lane and isinstance(event, TaskStarted) for event, of in waits)
+        ]
+        for uuid in started:
+            self._give_up(uuid, now)
 
     def _let_in(self, uuid: str, now: float) -> None:
         waits = self.waiting.pop(uuid, ())

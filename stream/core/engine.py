@@ -32,16 +32,18 @@ from ..events import (
     WorkerOffline,
     WorkerOnline,
 )
-from .early import Early
+from .early import PATIENCE, Early
 from .effects import Effect, GapMarked, TaskForgotten
 from .kinds import Kind, Kinds
 from .lanes import Lane
 from .lifecycle import Lifecycle
 from .limits import History, PhaseLimits
+from .look import Looked, Overdue, TaskLook, find, look, overdue
 from .periodic import Periodic
 from .progress import Progress
 from .queues import QueueTable
 from .record import WorkerRecord, record_of
+from .search import Search
 from .snapshot import EngineState, Numbers, seal, task_of, traces_of, unseal
 from .states import State
 from .straight import Straight
@@ -166,9 +168,9 @@ class Engine:
             TaskRejected: self._lifecycle.ended,
             TaskRevoked: self._lifecycle.ended,
             TaskCancelled: self._lifecycle.ended,
-            WorkerOnline: self._workers.beat,
-            WorkerHeartbeat: self._workers.beat,
-            WorkerOffline: self._workers.offline,
+            WorkerOnline: self._beat,
+            WorkerHeartbeat: self._beat,
+            WorkerOffline: self._offline,
         }
         if straight:
             usual = Straight(
@@ -201,18 +203,21 @@ class Engine:
         effects = self._begin(now)
         now = self._now
         handlers, lanes, new_lane = self._handlers, self._workers.lanes, self._workers.new_lane
+        lane, sent_at = None, now
         for event in events:  # the hot loop
             handler = handlers.get(type(event))
             if handler is not None:
                 key = (event.hostname, event.pid)
                 lane = lanes.get(key) or new_lane(key)
-                lane.heard_at = now
+                lane.heard_at, sent_at = now, event.timestamp
                 # What `Lane.hear` looks for, without a call: nearly always there is nothing.
-                if now - event.timestamp < lane.low or now >= lane.window_ends_at:
-                    lane.hear(event.timestamp, now)
+                if now - sent_at < lane.low or now >= lane.window_ends_at:
+                    lane.hear(sent_at, now)
                 handler(event, lane, now)
         self._last_event_at = now
-        self._queues.broker(source).last_frame_at = now
+        broker = self._queues.broker(source)
+        broker.last_frame_at = now
+        broker.behind = 0.0 if lane is None else max(0.0, now - sent_at - lane.offset)
         return effects
 
     def sample(self, sample: QueueSample) -> list[Effect]:
@@ -242,7 +247,8 @@ class Engine:
         broker = self._queues.broker(mark.source)
         broker.epoch = mark.epoch
         if mark.silent_since is not None:
-            seconds = max(0.0, mark.received_at - mark.silent_since)
+            since = broker.read_up_to(mark.silent_since)
+            seconds = max(0.0, mark.received_at - since)
             broker.gap_seconds += seconds
             self._periodic.gap(self._now)
             self._emit(GapMarked(mark.source, mark.epoch, seconds, self._now))
@@ -275,6 +281,18 @@ class Engine:
         if self._early.due_at <= self._now:
             self._early.pass_time(self._now)
         return self._effects
+
+    def _beat(self, event: WorkerOnline | WorkerHeartbeat, lane: Lane, now: float) -> None:
+        self._release_early(lane, now)
+        self._workers.beat(event, lane, now)
+
+    def _offline(self, event: WorkerOffline, lane: Lane, now: float) -> None:
+        self._release_early(lane, now)
+        self._workers.offline(event, lane, now)
+
+    def _release_early(self, lane: Lane, now: float) -> None:
+        if self._early.waiting and now - lane.beat_at < PATIENCE:
+            self._early.release(lane, now)
 
     def _apply(self, event: Event, lane: Lane, now: float) -> None:
         """Take in an event that was kept."""
@@ -370,6 +388,19 @@ class Engine:
     def worker_records(self) -> tuple[WorkerRecord, ...]:
         """The records of all processes that are or were workers and are not forgotten yet."""
         return self._workers.records()
+
+    def task(self, uuid: str) -> TaskLook | None:
+        """Look at one task; None where it is not known or not any more."""
+        task = self._tasks.by_uuid.get(uuid)
+        return None if task is None else look(task)
+
+    def find(self, search: Search, *, limit: int, budget: int) -> Looked:
+        """Look for tasks in flight, as `look.find` does."""
+        return find(self._tasks, search, limit=limit, budget=budget)
+
+    def overdue(self, limit: int) -> tuple[Overdue, ...]:
+        """Return the tasks that are over the limit of their phase."""
+        return overdue(self._tasks, self._limits, limit=limit)
 
     def view(self, now: float) -> View:
         """Read the gauges from the tables."""

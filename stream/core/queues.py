@@ -42,11 +42,22 @@ class BrokerState(Struct):
     epoch: int = 0
     gap_seconds: float = 0.0
     last_frame_at: float | None = None
+    behind: float = 0.0
+    """Seconds that the last event was on its way: many where we had not read for a while."""
     unacknowledged: int | None = None
     oldest_unacknowledged_at: float | None = None
     sampled_at: float | None = None
     holds_nothing_since: float | None = None
     """Since when workers hold no message; None while they hold some, or it is not known."""
+
+    def read_up_to(self, silent_since: float) -> float:
+        """When the last that was read of a subscription had been sent.
+
+        Whoever was stopped reads what had come until he was cut off, and only then notices: what
+        is lost was sent since, and not since he read.
+        """
+        last_at = self.last_frame_at
+        return silent_since - self.behind if last_at == silent_since else silent_since
 
     def take(self, sample: QueueSample) -> None:
         """Take in what concerns no single queue."""

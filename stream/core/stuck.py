@@ -26,7 +26,7 @@ PHASE_OF: Final = {
     STARTED: Phase.RUNNING,
     RETRY: Phase.RETRYING,
 }
-_REASON_OF: Final = {
+REASON_OF: Final = {
     SENT: StuckReason.NOT_CONSUMED,
     RECEIVED: StuckReason.NOT_STARTED,
     STARTED: StuckReason.RUNS_LONG,
@@ -123,7 +123,7 @@ def _stuck_began(
         task.uuid,
         task.kind,
         PHASE_OF[phase],
-        _REASON_OF[phase],
+        REASON_OF[phase],
         task.since,
         now - task.since,
         limit,

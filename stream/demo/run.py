@@ -96,7 +96,7 @@ class _Demo:
             group.start_soon(self._serve, settings, end_service, name="demo service")
             await self._started.wait()
             if self._running is not None:
-                self._announce(settings, self._running.address)
+                self._announce(settings, self._running.url)
                 await self._show_shop(url, self._running)
             end_service.set()
 
@@ -167,10 +167,12 @@ class _Demo:
         with anyio.move_on_after(seconds):
             await self._stop.wait()
 
-    def _announce(self, settings: Settings, address: str) -> None:
+    def _announce(self, settings: Settings, url: str) -> None:
         say = self._console.print
         say("A shop on Celery, and celery-stream watching it. Ctrl-C ends both.")
-        say(f"  http://{address}/metrics\n  http://{address}/health")
+        if settings.page.enabled:
+            say(f"\n  Open [bold underline]{url}/[/] to look at it.\n")
+        say(f"  {url}/metrics\n  {url}/health")
         if _sends(settings):
             say("Traces, metrics and logs go to the OTLP endpoint of your environment.")
         else:

@@ -19,8 +19,8 @@ class Running(Protocol):
     """The service while it serves. All of it reads memory only."""
 
     @property
-    def address(self) -> str:
-        """Where it listens, ``host:port``."""
+    def url(self) -> str:
+        """Where a browser of this machine finds it, without a slash at the end."""
 
     def view(self) -> View:
         """Read what the engine's tables hold now."""

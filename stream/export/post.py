@@ -44,6 +44,8 @@ class Later(Struct, frozen=True, gc=False):
     reason: str
     after: float = 0.0
     """Seconds that the receiver asked to wait; 0 where it did not say."""
+    status: int | None = None
+    """Of its answer; None where there was none."""
 
 
 class TooLarge(Struct, frozen=True, gc=False):
@@ -56,6 +58,8 @@ class Refused(Struct, frozen=True, gc=False):
     """It will never work."""
 
     reason: str
+    status: int | None = None
+    """Of its answer; None where the request could not be made."""
 
 
 Outcome: TypeAlias = Taken | Later | TooLarge | Refused
@@ -107,10 +111,10 @@ def _classify(response: requests.Response, signal: Signal) -> Outcome:
         return Taken(_rejected(response, signal))
     reason = _phrase(status)
     if status in _TRANSIENT:
-        return Later(reason, _retry_after(response.headers.get("Retry-After")))
+        return Later(reason, _retry_after(response.headers.get("Retry-After")), status)
     if status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         return TooLarge(reason)
-    return Refused(reason)
+    return Refused(reason, status)
 
 
 def _rejected(response: requests.Response, signal: Signal) -> int:

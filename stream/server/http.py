@@ -7,7 +7,7 @@ thread, because thousands of series take tens of milliseconds, and by one reques
 import contextlib
 import logging
 import socket
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from html import escape
 
 import anyio
@@ -18,8 +18,10 @@ from anyio.abc import TaskStatus
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp
 
+from ..config import AccessSettings
 from ..errors import RefusedError
 from ..sinks.aggregate import Family
 from .compat import Asked, NotKnownError, asked
@@ -51,6 +53,7 @@ def application(
     ready: Callable[[], bool],
     compat: Callable[[Asked], Iterable[Family]] | None = None,
     usual: Asked = frozenset(),
+    pages: Sequence[BaseRoute] = (),
 ) -> Starlette:
     """Make the application.
 
@@ -62,6 +65,7 @@ def application(
         compat: like ``metrics``, under the names of others, and what it returns is read on
             another thread; None: under ours only.
         usual: whose names are told when a scrape does not say; none: ours.
+        pages: the routes of the live page, at ``/`` among others; none: ``/`` lists what there is.
     """
     one_at_a_time = anyio.CapacityLimiter(1)
 
@@ -86,7 +90,7 @@ def application(
 
     return Starlette(
         routes=[
-            Route("/", _show_links),
+            *(pages or [Route("/", _show_links)]),
             Route("/metrics", show_metrics),
             Route("/health", show_health),
             Route("/live", _show_live),
@@ -159,10 +163,11 @@ def _refused(address: str, error: OSError | UnicodeError) -> RefusedError:
 
 
 async def serve(
-    app: Starlette,
+    app: ASGIApp,
     bound: socket.socket,
     *,
     stop: anyio.Event | None = None,
+    tls: AccessSettings | None = None,
     task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
     """Answer requests until told to stop or cancelled; closes the socket.
@@ -173,9 +178,10 @@ async def serve(
         app: what answers.
         bound: from `listen`.
         stop: set by whoever wants it to return; None if only cancellation ends it.
+        tls: the certificate to serve HTTPS with; where it has none, or for None, HTTP.
         task_status: told once requests are answered, so ``await tasks.start(serve, …)`` works.
     """
-    server = _Server(_config(app), task_status)
+    server = _Server(_config(app, tls or AccessSettings()), task_status)
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_stop_server, server, stop or anyio.Event(), name="stop http")
@@ -210,9 +216,11 @@ class _Server(uvicorn.Server):
         self._task_status.started()
 
 
-def _config(app: Starlette) -> uvicorn.Config:
+def _config(app: ASGIApp, tls: AccessSettings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
+        ssl_certfile=tls.certificate,
+        ssl_keyfile=tls.key,
         log_config=None,
         log_level=logging.ERROR,
         access_log=False,

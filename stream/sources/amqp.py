@@ -171,6 +171,8 @@ class AmqpEvents:
                     await put([self._mark(since)])
                 if answer := questions + taken.due(at):
                     await connection.send(answer)
+                if questions:
+                    watch.asked(anyio.current_time())
         finally:
             await self._settle(connection, taken)
 

@@ -12,7 +12,7 @@ from typing import NoReturn
 import anyio
 import anyio.abc
 
-from ..errors import LostError, RefusedError, StreamError
+from ..errors import ForbiddenError, LostError, RefusedError, StreamError
 from . import amqp_frames as frames
 from .amqp_address import AmqpAddress
 from .amqp_frames import Argument, FrameError, Method, Name, Received
@@ -202,7 +202,7 @@ class Connection:
                     f"{self.place} has no virtual host {vhost!r}: correct the path of the "
                     "broker URL (/ is written as %2F)."
                 )
-            return RefusedError(
+            return ForbiddenError(
                 f"{self.place} does not let user {user!r} use virtual host {vhost!r}: "
                 f"grant it with rabbitmqctl set_permissions (see the README for the rights)."
             )

@@ -20,6 +20,7 @@ from .amqp_address import AmqpAddress
 from .amqp_connection import ChannelClosedError, Connection
 from .amqp_frames import Argument, Name
 from .closed import CLOSED, why
+from .stages import Note, Stage, unnoted
 
 # More than are ever open at once.
 _CHANNELS = 16
@@ -43,6 +44,7 @@ async def connect(
     timeout: float,  # noqa: ASYNC109 - the connection's, kept for later calls
     heartbeat: float = 0.0,
     now: Callable[[], float] = time.time,
+    note: Note = unnoted,
 ) -> AsyncGenerator[Connection]:
     """Open a connection to the first address that answers and log in; close it on leaving.
 
@@ -52,15 +54,17 @@ async def connect(
         timeout: seconds for connecting, and for each answer later.
         heartbeat: whole seconds without a sign of life that are tolerated; 0: for ever.
         now: the clock, epoch seconds.
+        note: is told how far it came.
 
     Raises:
         LostError: no server can be reached, or not now.
         RefusedError: it refuses the user, the password, the certificate or the virtual host.
     """
     stream, address = await _open_first(addresses, timeout)
+    note(Stage.REACHED, address.redacted)
     try:
         connection = Connection(stream, reader, address=address, now=now, timeout=timeout)
-        await _greet(connection, int(heartbeat))
+        await _greet(connection, int(heartbeat), note)
         try:
             yield connection
         finally:
@@ -106,18 +110,20 @@ async def _open(address: AmqpAddress, seconds: float) -> anyio.abc.ByteStream:
         raise LostError(f"{place}: {why(exc)}{hint}.") from exc
 
 
-async def _greet(connection: Connection, heartbeat: int) -> None:
+async def _greet(connection: Connection, heartbeat: int, note: Note) -> None:
     """Log in, agree on the limits, and open the virtual host."""
     address = connection.address
     try:
         start = await connection.ask(frames.GREETING, 0, Name.CONNECTION_START)
         answer = _login(connection, str(start[3]))
         _, frame_max, offered = await connection.ask(answer, 0, Name.CONNECTION_TUNE)
+        note(Stage.LOGGED_IN, address.redacted)
         beat = min(int(str(offered)), heartbeat) if offered and heartbeat else heartbeat
         size = min(int(str(frame_max)) or frames.FRAME_MAX, frames.FRAME_MAX)
         tuned = frames.method(0, Name.CONNECTION_TUNE_OK, _CHANNELS, size, beat)
         opening = frames.method(0, Name.CONNECTION_OPEN, address.vhost, "", False)
         await connection.ask(tuned + opening, 0, Name.CONNECTION_OPEN_OK)
+        note(Stage.OPENED, address.redacted)
     except ChannelClosedError as exc:  # there is no channel yet
         raise LostError(f"{connection.place}: the answer is not AMQP 0-9-1.") from exc
     connection.heartbeat = float(beat)

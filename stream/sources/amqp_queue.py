@@ -14,6 +14,7 @@ Rights that the user needs: configure and write on its queue, read on its queue 
 """
 
 import re
+import shlex
 from enum import StrEnum
 from typing import Final
 from uuid import uuid4
@@ -21,7 +22,7 @@ from uuid import uuid4
 import anyio
 from msgspec import Struct
 
-from ..errors import LostError, RefusedError, StreamError
+from ..errors import ForbiddenError, LostError, RefusedError, StreamError
 from .amqp_connection import (
     ACCESS_REFUSED,
     NOT_FOUND,
@@ -147,6 +148,33 @@ class OwnQueue:
             raise self.explain(connection, error, doing) from error
         return Opened(existed, int(str(answer[1])))
 
+    async def inspect(self, connection: Connection) -> tuple[int, int] | None:
+        """Look at a retained queue without making it, on the channel that is open.
+
+        It is declared once more as it should be, which changes nothing where it is like that.
+
+        Returns:
+            Messages that wait in it, and readers; None where there is none.
+
+        Raises:
+            LostError: the connection broke.
+            RefusedError: the user lacks a permission, or the queue has other arguments.
+        """
+        try:
+            if not await self._exists(connection):
+                return None
+            answer = await connection.call(
+                CHANNEL, Name.QUEUE_DECLARE, *self._declaration(), answer=Name.QUEUE_DECLARE_OK
+            )
+        except ChannelClosedError as error:
+            raise self.explain(connection, error, "declare its queue") from error
+        return int(str(answer[1])), int(str(answer[2]))
+
+    @property
+    def name(self) -> str:
+        """What it is called on the server."""
+        return self._name
+
     async def _wait_for_sole_use(self, connection: Connection, consumers: int) -> None:
         """Refuse a second reader of a queue, which would wait in silence until the first one ends.
 
@@ -243,7 +271,7 @@ class OwnQueue:
         place, vhost = connection.place, connection.address.vhost
         user = connection.address.username
         if error.code == ACCESS_REFUSED:
-            return RefusedError(
+            return ForbiddenError(
                 f"{place} does not let user {user!r} {doing}: grant it with "
                 f"rabbitmqctl set_permissions -p '{vhost}' {user} {self.rights}"
             )
@@ -257,5 +285,15 @@ class OwnQueue:
     @property
     def rights(self) -> str:
         """The least that the user needs, as ``rabbitmqctl set_permissions`` takes it."""
-        own = rf"^{re.escape(self._prefix)}\."
-        return rf"'{own}' '{own}' '{own}|^{re.escape(self._exchange)}$'"
+        return shlex.join(needed_rights(self._prefix, self._exchange))
+
+
+def needed_rights(prefix: str, exchange: str) -> tuple[str, str, str]:
+    """The least that the user needs: what it may configure, write and read.
+
+    Args:
+        prefix: Celery's ``event_queue_prefix``.
+        exchange: Celery's ``event_exchange``.
+    """
+    own = rf"^{re.escape(prefix)}\."
+    return own, own, rf"{own}|^{re.escape(exchange)}$"

@@ -77,11 +77,17 @@ class Watch:
         if at - self._bound_at >= self._rebind:
             self._bound_at = at
             asked = frames.method(CHANNEL, Name.QUEUE_BIND, *self._queue.rebinding())
-        if received.messages and (paused or at - self._asked_at >= _LOOK_AFTER):
+        # After a pause also where nothing was read yet, or half a message: whoever was stopped is
+        # woken by a timer, and acknowledges at once what he had taken before.
+        if paused or (received.messages and at - self._asked_at >= _LOOK_AFTER):
             self._asked_at = at
-            self._mean_bytes = received.mean_bytes
+            self._mean_bytes = received.mean_bytes or self._mean_bytes
             asked += frames.method(CHANNEL, Name.QUEUE_DECLARE, *self._queue.look())
         return asked
+
+    def asked(self, at: float) -> None:
+        """The questions were sent: a pause until then is over, and the answers tell of it."""
+        self._asked_at = self._seen_at = at
 
     def dropped_since(self, received: Received, now: float) -> float | None:
         """Since when messages may have been dropped; None where none were."""

@@ -120,6 +120,11 @@ class Management:
         self._verify: str | bool = ca_certs or True
         self._timeout = timeout
 
+    @property
+    def user(self) -> str:
+        """Who asks."""
+        return self._auth[0]
+
     async def queues(self) -> list[ManagedQueue]:
         """Ask for the queues, at most 1000.
 

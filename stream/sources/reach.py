@@ -16,6 +16,7 @@ from .address import RedisAddress
 from .broker import Alternates, Broker, SentinelBroker, Serve
 from .resp import Connection, Reply, connect
 from .sentinel import Place, locate
+from .stages import Note, Stage, unnoted
 
 # A check costs each sentinel one connection and us 2 ms; by default they wait for 30 s before they
 # replace a master.
@@ -28,6 +29,7 @@ async def reach(
     *,
     timeout: float,  # noqa: ASYNC109 - the connection's, kept for later calls
     check: float = _CHECK_SECONDS,
+    note: Note = unnoted,
 ) -> AsyncGenerator[Connection]:
     """Open a connection to the server that a broker is at now; close it on leaving.
 
@@ -35,6 +37,7 @@ async def reach(
         broker: where to look.
         timeout: seconds for connecting, for each answer later, and for each sentinel.
         check: seconds between two questions to the sentinels whether it is still there.
+        note: is told how far it came.
 
     Raises:
         LostError: no server can be reached, or, within the block, the broker moved.
@@ -43,36 +46,40 @@ async def reach(
     async with AsyncExitStack() as stack:
         match broker:
             case RedisAddress():
-                yield await stack.enter_async_context(connect(broker, timeout=timeout))
+                yield await stack.enter_async_context(connect(broker, timeout=timeout, note=note))
             case Alternates(addresses):
-                yield await _first(stack, addresses, timeout)
+                yield await _first(stack, addresses, timeout, note)
             case SentinelBroker():
-                connection = await _serving(stack, broker, timeout)
+                connection = await _serving(stack, broker, timeout, note)
                 async with _watched(broker, connection.address, timeout, check):
                     yield connection
 
 
 async def _first(
-    stack: AsyncExitStack, addresses: Iterable[RedisAddress], seconds: float
+    stack: AsyncExitStack, addresses: Iterable[RedisAddress], seconds: float, note: Note
 ) -> Connection:
     """The first of several servers that can be reached."""
     problems: list[LostError] = []
     for address in addresses:
         try:
-            return await stack.enter_async_context(connect(address, timeout=seconds))
+            return await stack.enter_async_context(connect(address, timeout=seconds, note=note))
         except LostError as exc:
             problems.append(exc)
     raise LostError(" ".join(map(str, problems)))
 
 
-async def _serving(stack: AsyncExitStack, broker: SentinelBroker, seconds: float) -> Connection:
+async def _serving(
+    stack: AsyncExitStack, broker: SentinelBroker, seconds: float, note: Note
+) -> Connection:
     """The first server that the sentinels name and that says itself that it serves."""
     problems: list[LostError] = []
     for topology in await locate(broker, timeout=seconds):
         for place in topology.candidates(broker.serve):
             address = replace(broker.server, host=place.host, port=place.port)
+            note(Stage.LOCATED, address.redacted)
             try:
-                return await stack.enter_async_context(_serving_at(address, broker.serve, seconds))
+                opening = _serving_at(address, broker.serve, seconds, note)
+                return await stack.enter_async_context(opening)
             except LostError as exc:
                 problems.append(exc)
     raise problems[-1]
@@ -80,9 +87,9 @@ async def _serving(stack: AsyncExitStack, broker: SentinelBroker, seconds: float
 
 @asynccontextmanager
 async def _serving_at(
-    address: RedisAddress, serve: Serve, seconds: float
+    address: RedisAddress, serve: Serve, seconds: float, note: Note = unnoted
 ) -> AsyncGenerator[Connection]:
-    async with connect(address, timeout=seconds) as connection:
+    async with connect(address, timeout=seconds, note=note) as connection:
         (role,) = await connection.pipeline([("ROLE",)])
         if not _serves(role, serve):
             raise LostError(f"Redis at {address.redacted} is no working {serve} now.")

@@ -100,7 +100,7 @@ class RedisEvents:
 
     async def _subscribe(self, connection: Connection) -> list[Reply]:
         """Subscribe; return the messages that came along with the confirmations."""
-        patterns = self._patterns(connection.address.db)
+        patterns = self.patterns(connection.address.db)
         await connection.send(*(("PSUBSCRIBE", pattern) for pattern in patterns))
         answers: list[Reply] = []
         messages: list[Reply] = []
@@ -112,7 +112,7 @@ class RedisEvents:
             raise connection.explain(answers[0], doing, grant)
         return messages
 
-    def _patterns(self, db: int) -> list[str]:
+    def patterns(self, db: int) -> list[str]:
         """What to subscribe to: first what must be granted; few ACLs grant the others.
 
         An ACL compares a pattern literally with what it grants, hence no narrower ones. Both forms

@@ -18,9 +18,10 @@ import anyio
 import anyio.abc
 from hiredis import HiredisError, Reader, ReplyError, pack_command
 
-from ..errors import LostError, RefusedError, StreamError
+from ..errors import ForbiddenError, LostError, RefusedError, StreamError
 from .address import RedisAddress
 from .closed import CLOSED, why
+from .stages import Note, Stage, unnoted
 
 Word: TypeAlias = str | bytes | int
 Command: TypeAlias = tuple[Word, ...]
@@ -153,7 +154,7 @@ class Connection:
                 "transport: give the broker that it uses."
             )
         if code == "NOPERM":
-            return RefusedError(
+            return ForbiddenError(
                 f"Redis at {where} does not let user {user!r} {doing}: "
                 f"grant it with ACL SETUSER {user} {grant}"
             )
@@ -178,21 +179,31 @@ class Connection:
 
 
 @asynccontextmanager
-async def connect(address: RedisAddress, *, timeout: float) -> AsyncGenerator[Connection]:  # noqa: ASYNC109 - the connection's, kept for later calls
+async def connect(
+    address: RedisAddress,
+    *,
+    timeout: float,  # noqa: ASYNC109 - the connection's, kept for later calls
+    note: Note = unnoted,
+) -> AsyncGenerator[Connection]:
     """Open a connection, log in, select the database; close it on leaving.
 
     Args:
         address: the server.
         timeout: seconds for connecting, and for each answer later.
+        note: is told how far it came.
 
     Raises:
         LostError: the server cannot be reached, or not now.
         RefusedError: it refuses the user, the password, the certificate or the database.
     """
     stream = await _open(address, timeout)
+    note(Stage.REACHED, address.redacted)
     try:
         connection = Connection(stream, address=address, timeout=timeout)
-        await _greet(connection, address)
+        await _log_in(connection, address)
+        note(Stage.LOGGED_IN, address.redacted)
+        await _select(connection, address)
+        note(Stage.OPENED, address.redacted)
         yield connection
     finally:
         await anyio.aclose_forcefully(stream)
@@ -225,17 +236,20 @@ async def _open(address: RedisAddress, seconds: float) -> anyio.abc.ByteStream:
         raise LostError(f"Redis at {address.redacted}: {why(exc)}{hint}.") from exc
 
 
-async def _greet(connection: Connection, address: RedisAddress) -> None:
+async def _log_in(connection: Connection, address: RedisAddress) -> None:
     if address.password is not None or address.username is not None:
         user = () if address.username is None else (address.username,)
         reply = (await connection.pipeline([("AUTH", *user, address.password or "")]))[0]
         if isinstance(reply, ReplyError):
             raise _login_refused(connection, address, reply)
+    # A name for CLIENT LIST; not worth a permission, so a refusal is ignored.
+    await connection.pipeline([("CLIENT", "SETNAME", "celery-stream")])
+
+
+async def _select(connection: Connection, address: RedisAddress) -> None:
     if address.db:
         doing = f"select database {address.db}"
         await connection.call("SELECT", address.db, doing=doing, grant="+select")
-    # A name for CLIENT LIST; not worth a permission, so a refusal is ignored.
-    await connection.pipeline([("CLIENT", "SETNAME", "celery-stream")])
 
 
 def _login_refused(connection: Connection, address: RedisAddress, error: ReplyError) -> StreamError:

@@ -5,6 +5,7 @@ import pytest
 from stream.core.early import PATIENCE
 from stream.core.effects import (
     AttemptEnded,
+    EventsMissed,
     Odd,
     Received,
     Sent,
@@ -127,3 +128,40 @@ def test_more_of_one_task_than_the_limit_lets_it_in(engine):
     events = [worker.received(at=0), *(worker.started(at=0) for _ in range(50_000))]
     effects = engine.feed(events, T0)
     assert len(of_type(effects, Received)) == 1
+
+
+def missed(effects):
+    return sum(effect.count for effect in of_type(effects, EventsMissed))
+
+
+def test_starts_that_are_kept_are_not_missed_where_heartbeats_are_read_at_once(engine):
+    """After a time in which nothing could be read, or where the worker says goodbye at once."""
+    worker = Process()
+    feed(engine, worker.heartbeat(0))
+    effects = list(engine.feed(whole_life(worker, at=1), T0 + 5))
+    effects += engine.feed([worker.heartbeat(2, processed=1)], T0 + 5)
+    effects += engine.feed([worker.heartbeat(4, processed=1)], T0 + 5.5)
+    effects += engine.feed([worker.offline(5, processed=1)], T0 + 5.6)
+    effects += engine.tick(T0 + 20)
+    assert missed(effects) == 0
+    assert engine.view(T0 + 20).workers[0].coverage == 1.0
+
+
+def test_starts_that_were_not_seen_are_missed_all_the_same(engine):
+    worker = Process()
+    feed(engine, worker.heartbeat(0))
+    effects = list(engine.feed(whole_life(worker, at=1), T0 + 5))
+    effects += engine.feed([worker.heartbeat(2, processed=3)], T0 + 5)
+    effects += engine.feed([worker.heartbeat(4, processed=3)], T0 + 5.5)
+    effects += engine.tick(T0 + 20)
+    assert missed(effects) == 2
+
+
+def test_what_other_workers_started_waits_on(engine):
+    one, other, web = Process("a@h", 1), Process("b@h", 2), producer()
+    feed(engine, one.heartbeat(0))
+    sent = web.sent(at=1)
+    engine.feed(whole_life(other, at=1), T0 + 1)
+    assert engine.feed([one.heartbeat(2), one.heartbeat(4)], T0 + 1.1) == []
+    effects = engine.feed([sent], T0 + 1.2)
+    assert {effect.kind.queue for effect in of_type(effects, TaskFinished)} == {"celery"}

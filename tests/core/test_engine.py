@@ -193,6 +193,33 @@ def test_a_gap_lasts_from_when_the_old_subscription_was_last_known_to_work(engin
     assert (broker.epoch, broker.gap_seconds) == (3, 25.0)
 
 
+def test_what_was_read_late_shows_since_when_a_gap_lasts(engine):
+    """Whoever was stopped reads what had come until he was cut off, and only then notices."""
+    worker = Process()
+    engine.subscribed(Subscribed(T0, "redis", 1))
+    engine.feed([worker.heartbeat(0)], T0, "redis")
+    engine.feed([worker.heartbeat(2)], T0 + 20, "redis")
+    (gap,) = engine.subscribed(Subscribed(T0 + 21, "redis", 2, T0 + 20))
+    assert gap.seconds == 19.0
+
+
+def test_a_gap_after_a_silence_lasts_from_its_end(engine):
+    """Events may be late for other reasons; an answer to a PING since says that all was read."""
+    worker = Process()
+    engine.feed([worker.heartbeat(0)], T0, "redis")
+    engine.feed([worker.heartbeat(2)], T0 + 8, "redis")
+    (gap,) = engine.subscribed(Subscribed(T0 + 40, "redis", 2, T0 + 30))
+    assert gap.seconds == 10.0
+
+
+def test_how_late_events_are_is_told_by_the_clock_of_their_process(engine):
+    worker = Process(ahead=-50.0)
+    engine.feed([worker.heartbeat(0)], T0, "redis")
+    engine.feed([worker.heartbeat(2)], T0 + 2, "redis")
+    (gap,) = engine.subscribed(Subscribed(T0 + 5, "redis", 2, T0 + 2))
+    assert gap.seconds == 3.0
+
+
 def test_a_gap_in_which_the_clock_was_set_back_is_no_negative_one(engine):
     (gap,) = engine.subscribed(Subscribed(T0, "redis", 2, T0 + 10))
     assert gap.seconds == 0.0

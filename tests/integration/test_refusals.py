@@ -29,13 +29,18 @@ class Ended:
 
 def run(*arguments, env=None):
     """Run the service until it ends by itself."""
+    return run_command("run", *arguments, env=env)
+
+
+def run_command(*arguments, env=None):
+    """Run a command until it ends by itself."""
     kept = {
         name: text
         for name, text in os.environ.items()
         if not name.startswith(("OTEL_", "STREAM_", "CELERY_"))
     }
     done = subprocess.run(
-        [sys.executable, "-m", "stream", "run", *arguments],
+        [sys.executable, "-m", "stream", *arguments],
         cwd=ROOT,
         env=kept | (env or {}),
         capture_output=True,

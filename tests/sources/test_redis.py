@@ -199,7 +199,7 @@ async def test_the_least_privileges_suffice(valkey):
 async def test_a_channel_that_is_not_granted_is_refused_with_the_rule_that_grants_it(valkey):
     user = grant(valkey, "resetchannels", "-@all", "+psubscribe", "+subscribe", "+ping")
     assert (
-        "RefusedError: Redis at redis://127.0.0.1:"
+        "ForbiddenError: Redis at redis://127.0.0.1:"
         f"{valkey.port}/0 does not let user 'watcher' subscribe to /0.celeryev/*: "
         "grant it with ACL SETUSER watcher +psubscribe '&/0.celeryev/*'"
     ) == await error_of(events_of(valkey, **user))

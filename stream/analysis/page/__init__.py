@@ -1,0 +1,1 @@
+"""What `replay --html` writes: a report as one page that needs nothing else."""

@@ -1,0 +1,149 @@
+"""What ended lately, for somebody who looks: tasks, attempts, failures, and how many of each.
+
+It keeps the effects themselves and makes nothing of them until it is asked, since nearly all that
+happens is never looked at. What failed is kept apart, so that a busy cluster's successes do not
+push it out within seconds.
+"""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Final, TypeAlias
+
+from msgspec import Struct
+
+from ..core.effects import AttemptEnded, Effect, Sent, Started, TaskFinished, TaskRevised
+from ..core.states import State
+from .exceptions import MAX_TEXT, trimmed
+from .failure_groups import FailureGroups
+from .redaction import Redaction
+
+Ended: TypeAlias = tuple[TaskFinished, AttemptEnded | None]
+"""A task that ended, and the delivery that decided; None where that had been told before."""
+
+_SHARE: Final = 10
+"""For one task that failed, and one attempt before the last, ten that succeeded are kept: those
+carry a traceback, of kilobytes."""
+_LEAST: Final = 100
+# Looked up once: a member of an enumeration costs 50 ns at each access on Python 3.11.
+_SUCCESS: Final = State.SUCCESS
+_RETRY: Final = State.RETRY
+
+
+class Counts(Struct):
+    """How much happened since the start."""
+
+    sent: int = 0
+    started: int = 0
+    finished: int = 0
+    failed: int = 0
+    """Of those, the ones that ended in FAILURE, LOST or REJECTED."""
+    retried: int = 0
+
+
+_FAILED: Final = frozenset({State.FAILURE, State.LOST, State.REJECTED})
+
+
+class History:
+    """Keeps what ended lately, and counts; a sink.
+
+    Args:
+        limit: of tasks that succeeded; a tenth as many that did not, and of attempts before the
+            last. About a kilobyte for each of the former.
+        redaction: of texts that have to be cut, since what is left of a secret is not recognised.
+    """
+
+    def __init__(self, limit: int, redaction: Redaction) -> None:
+        few = max(_LEAST, limit // _SHARE)
+        self._redaction = redaction
+        self.succeeded: deque[Ended] = deque(maxlen=limit)
+        self.failed: deque[Ended] = deque(maxlen=few)
+        self.earlier: deque[AttemptEnded] = deque(maxlen=few)
+        """Deliveries whose end was not that of their task."""
+        self.groups = FailureGroups()
+        self.counts = Counts()
+        self._revised: deque[TaskRevised] = deque(maxlen=few)
+
+    def accept(self, effects: Sequence[Effect]) -> None:
+        """Keep what ended, count the rest."""
+        sent = started = succeeded = 0
+        attempt: AttemptEnded | None = None  # the one before in this batch, not kept yet
+        for effect in effects:  # the hot loop: to ask for the type takes half of isinstance
+            if type(effect) is AttemptEnded:
+                if attempt is not None:
+                    self._keep(attempt)
+                attempt = effect
+            elif type(effect) is TaskFinished:
+                if (
+                    attempt is not None
+                    and attempt.uuid is effect.uuid
+                    and attempt.state is _SUCCESS
+                ):
+                    succeeded += 1
+                    self.succeeded.append((effect, attempt))  # nearly always
+                else:
+                    self._finish(effect, attempt)
+                attempt = None
+            elif type(effect) is Started:
+                started += 1
+            elif type(effect) is Sent:
+                sent += 1
+            elif type(effect) is TaskRevised:
+                self._revised.append(effect)
+        if attempt is not None:
+            self._keep(attempt)
+        counts = self.counts
+        counts.sent += sent
+        counts.started += started
+        counts.finished += succeeded
+
+    def __len__(self) -> int:
+        """Tasks that are kept."""
+        return len(self.succeeded) + len(self.failed)
+
+    def tasks(self) -> Iterator[Ended]:
+        """Tell the tasks that ended, the newest first of each kind: failed, then succeeded."""
+        return chain(reversed(self.failed), reversed(self.succeeded))
+
+    def of(self, uuid: str) -> tuple[TaskFinished | None, list[AttemptEnded]]:
+        """Return what is known of one task: its end, and all ends of its deliveries in order."""
+        attempts = [each for each in self.earlier if each.uuid == uuid]
+        finished: TaskFinished | None = None
+        for end, attempt in self.tasks():
+            if end.uuid == uuid:
+                finished = end
+                attempts += [] if attempt is None else [attempt]
+                break
+        if not attempts:
+            example = self.groups.example(uuid)  # kept for longer
+            attempts += [] if example is None else [example]
+        return finished, sorted(attempts, key=lambda each: (each.retries, each.ordinal))
+
+    def revisions(self) -> dict[str, State]:
+        """Return the ends that came to light after another one was told, by uuid."""
+        return {each.uuid: each.state for each in self._revised}
+
+    def _finish(self, finished: TaskFinished, attempt: AttemptEnded | None) -> None:
+        if attempt is not None and attempt.uuid != finished.uuid:
+            self._keep(attempt)
+            attempt = None
+        self.counts.finished += 1
+        if finished.state is _SUCCESS:
+            self.succeeded.append((finished, attempt))
+            return
+        attempt = None if attempt is None else self._bounded(attempt)
+        self.counts.failed += finished.state in _FAILED
+        self.failed.append((finished, attempt))
+        self.groups.finished(finished, attempt)
+
+    def _keep(self, attempt: AttemptEnded) -> None:
+        attempt = self._bounded(attempt)
+        self.earlier.append(attempt)
+        if attempt.state is _RETRY and not attempt.kind.internal:
+            self.counts.retried += 1
+            self.groups.retried(attempt)
+
+    def _bounded(self, attempt: AttemptEnded) -> AttemptEnded:
+        """Cut texts that are longer than what anybody is shown; hardly ever."""
+        longest = max(len(attempt.exception or ""), len(attempt.traceback or ""))
+        return attempt if longest <= MAX_TEXT else trimmed(attempt, self._redaction)

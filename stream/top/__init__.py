@@ -1,0 +1,1 @@
+"""``celery-stream top``: the live page's overview in a terminal."""

@@ -1,0 +1,338 @@
+"""The live page in a real browser: it shows, follows, finds, and can be used by everybody."""
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from stream.config import AccessSettings, StuckLimits
+from stream.core.engine import Engine
+from stream.events import QueueDepth, QueueSample
+from stream.page.telling import Telling
+from stream.server.health import Checks, Details, Health
+from tests.browser import chromium, open_tab
+from tests.builders import T0
+from tests.page.cluster import REDACTION, Cluster, page_of
+from tests.page.site import site
+
+__all__ = ["chromium", "open_tab"]
+
+IN_FLIGHT = 10_000
+LONG_MS = 100
+RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
+TELLING = Telling(REDACTION, trace_url="https://traces.example/{trace_id}")
+ILL = Health(
+    "unhealthy",
+    Checks(broker=True, worker=False, events=True, export=True),
+    Details("", "no worker was seen yet", "", ""),
+)
+OBSERVE = """
+window.longTasks = [];
+new PerformanceObserver(list => {
+  for (const entry of list.getEntries()) window.longTasks.push(entry.duration);
+}).observe({type: "longtask", buffered: true});
+"""
+
+
+def filled():
+    """A cluster with something of everything, and a story or two."""
+    cluster = Cluster(engine=Engine(stuck=StuckLimits(running=10.0)))
+    worker = cluster.worker
+    cluster.feed(worker.online())
+    cluster.start("stuck", name="reports.daily", queue="reports")
+    for number in range(20):
+        cluster.run(f"good{number}", at=1.0 + number / 10, name="mail.send", queue="mail")
+    cluster.start("bad", at=4.0, name="pay.charge", queue="pay")
+    cluster.feed(
+        worker.retried("bad", 5.0, exception="Timeout('slow')"),
+        worker.received("bad", 6.0, name="pay.charge", retries=1),
+        worker.started("bad", 6.1),
+        worker.failed("bad", 7.0, exception="Declined('no funds')", traceback="Traceback: x" * 99),
+    )
+    cluster.feed(worker.heartbeat(20.0, active=1, processed=23))
+    depths = (QueueDepth("mail", {0: 4}, unacknowledged=1), QueueDepth("pay", {0: 0}))
+    cluster.sample(QueueSample(T0 + 20.0, "redis", depths, 1))
+    cluster.tick(21.0)
+    return cluster
+
+
+@pytest.fixture
+def shown():
+    """The page of such a cluster, served."""
+    cluster = filled()
+    with site(cluster, page=page_of(cluster, telling=TELLING)) as found:
+        yield found
+
+
+@pytest.fixture
+def tab(open_tab, shown):
+    """A tab with the page, and nothing to complain of when the test is over."""
+    tab = open_tab()
+    visit(tab, shown)
+    yield tab
+    assert tab.complaints == []
+    assert tab.strayed(shown.url) == []
+
+
+def visit(tab, shown, path="/"):
+    tab.page.goto(f"{shown.url}{path}")
+    expect(tab.page.locator("#tasks-rows tr").first).to_be_visible()
+    expect(tab.page.locator("#workers-rows tr").first).to_be_visible()
+
+
+def violations(tab):
+    """What axe-core finds, one line for each place."""
+    found = Axe().run(tab.page, options=RULES).response["violations"]
+    return [
+        f"{each['id']}: {node['html'][:120]} {node.get('failureSummary', '')}"
+        for each in found
+        for node in each["nodes"]
+    ]
+
+
+def names(tab):
+    return tab.page.locator("#tasks-rows tr a.name").all_inner_texts()
+
+
+# -- showing ------------------------------------------------------------------------------------
+
+
+def test_it_shows_the_cluster(tab):
+    page = tab.page
+    expect(page.locator("#health")).to_have_text("healthy")
+    expect(page.locator("#tiles .tile")).to_have_count(8)
+    expect(page.locator(".tile", has_text="In flight").locator(".value")).to_contain_text("1 tasks")
+    expect(page.locator("#stuck-rows")).to_contain_text("It runs for longer than 10 s")
+    expect(page.locator("#failures-rows")).to_contain_text("Declined")
+    expect(page.locator("#failures-rows")).to_contain_text("Timeout")
+    expect(page.locator("#queues-rows tr").first).to_contain_text("mail")
+    expect(page.locator("#workers-rows")).to_contain_text("w1@host")
+    expect(page.locator("#found")).to_have_text(
+        "22 shown of 1 in flight and 21 of the last 21 that ended"
+    )
+
+
+def test_what_happens_is_shown_without_a_reload(tab, shown):
+    page = tab.page
+    page.evaluate("window.same = true")
+    cluster = shown.cluster
+    shown.do(lambda: cluster.fail("new", at=30.0, name="pay.refund", exception="KeyError('now')"))
+    expect(page.locator("#failures-rows")).to_contain_text("KeyError")
+    expect(page.locator("#tasks-rows")).to_contain_text("pay.refund")
+    shown.do(lambda: cluster.feed(cluster.worker.succeeded("stuck", 31.0)))
+    expect(page.locator("#stuck-empty")).to_be_visible()
+    assert page.evaluate("window.same")
+
+
+def test_ten_thousand_tasks_in_flight_make_no_long_task(open_tab):
+    cluster = filled()
+    for number in range(IN_FLIGHT):
+        cluster.feed(
+            cluster.shop.sent(f"w{number}", 22.0, name=f"bulk.{number % 50}", queue="bulk")
+        )
+    with site(cluster) as shown:
+        worst = []
+        for _ in range(3):  # the machine may be busy: what is too long is so each time
+            tab = open_tab()
+            tab.page.add_init_script(OBSERVE)
+            visit(tab, shown)
+            before = cluster.at
+            for step in range(1, 6):
+                shown.do(lambda at=before + step: cluster.run(f"x{at}", at=at, name=f"live.{at}"))
+                expect(tab.page.locator("#tasks-rows, #found").last).to_be_visible()
+                tab.page.wait_for_timeout(300)
+            tab.page.fill("#q", "w99")
+            expect(tab.page.locator("#found")).to_have_text(
+                f"50 shown of 111 in flight and 0 of the last {len(cluster.history)} that ended"
+            )
+            worst.append(max(tab.page.evaluate("window.longTasks"), default=0.0))
+            assert tab.complaints == []
+            if worst[-1] <= LONG_MS:
+                break
+        assert min(worst) <= LONG_MS
+
+
+def test_what_a_task_says_is_never_markup(tab, shown):
+    cluster, evil = shown.cluster, "<img src=x onerror=window.evil=1>"
+    shown.do(
+        lambda: cluster.fail(evil, at=30.0, name=evil, queue=evil, exception=f"{evil}('{evil}')")
+    )
+    tab.page.fill("#q", "<img")
+    row = tab.page.locator("#tasks-rows tr")
+    expect(row).to_have_count(1)
+    expect(row).to_contain_text(evil)
+    row.locator("a.name").click()
+    expect(tab.page.locator("#task-title")).to_have_text(evil)
+    assert tab.page.evaluate("window.evil") is None
+
+
+def test_it_says_when_the_service_is_gone_and_comes_back_by_itself(open_tab):
+    cluster = filled()
+    tab = open_tab()
+    with site(cluster) as shown:
+        visit(tab, shown)
+    expect(tab.page.locator("#health")).to_have_text("no connection")
+    expect(tab.page.locator("#notice")).to_contain_text("The service does not answer")
+
+
+def test_it_says_what_is_not_well(open_tab):
+    cluster = Cluster()
+    with site(cluster, page=page_of(cluster, health=ILL)) as shown:
+        tab = open_tab()
+        tab.page.goto(shown.url)
+        expect(tab.page.locator("#health")).to_have_text("not healthy")
+        expect(tab.page.locator("#notice")).to_have_text("worker: no worker was seen yet")
+        expect(tab.page.locator("#workers-empty")).to_be_visible()
+        assert violations(tab) == []
+
+
+# -- finding ------------------------------------------------------------------------------------
+
+
+def test_a_slash_leads_to_the_search_and_escape_out_of_it(tab):
+    page = tab.page
+    page.keyboard.press("/")
+    expect(page.locator("#q")).to_be_focused()
+    page.keyboard.type("pay/")
+    expect(page.locator("#q")).to_have_value("pay/")
+    page.keyboard.press("Escape")
+    expect(page.locator("#q")).not_to_be_focused()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("charge", ["pay.charge"]),
+        ("state:failure", ["pay.charge"]),
+        ("queue:rep* w1@", ["reports.daily"]),
+        ("stuck", ["reports.daily"]),
+        ("nothing-like-that", []),
+    ],
+)
+def test_tasks_are_found(tab, text, expected):
+    tab.page.fill("#q", text)
+    expect(tab.page.locator("#tasks-rows tr a.name")).to_have_text(expected)
+    assert tab.page.locator("#tasks-empty").is_visible() == (not expected)
+
+
+def test_what_was_searched_for_is_in_the_address(tab):
+    tab.page.fill("#q", "charge")
+    tab.page.select_option("#state", "FAILURE")
+    expect(tab.page.locator("#tasks-rows tr")).to_have_count(1)
+    tab.page.reload()
+    expect(tab.page.locator("#q")).to_have_value("charge")
+    expect(tab.page.locator("#state")).to_have_value("FAILURE")
+    expect(tab.page.locator("#tasks-rows tr")).to_have_count(1)
+
+
+def test_more_are_shown_when_asked_for(tab, shown):
+    cluster = shown.cluster
+
+    def many():
+        for number in range(120):
+            cluster.feed(cluster.shop.sent(f"m{number}", 22.0, name="many"))
+
+    shown.do(many)
+    tab.page.fill("#q", "many")
+    expect(tab.page.locator("#tasks-rows tr")).to_have_count(50)
+    tab.page.click("#more")
+    expect(tab.page.locator("#tasks-rows tr")).to_have_count(100)
+
+
+def test_tasks_of_one_broker_can_be_chosen(open_tab):
+    brokers = {"shop": filled(), "mail": Cluster()}
+    brokers["mail"].run("only", name="mail.only")
+    with site(brokers["shop"], page=page_of(brokers=brokers)) as shown:
+        tab = open_tab()
+        visit(tab, shown)
+        tab.page.select_option("#broker", "mail")
+        expect(tab.page.locator("#tasks-rows tr a.name")).to_have_text(["mail.only"])
+        assert tab.complaints == []
+
+
+# -- one task -----------------------------------------------------------------------------------
+
+
+def test_a_task_tells_its_story(tab):
+    page = tab.page
+    page.fill("#q", "charge")
+    page.locator("#tasks-rows a.name", has_text="pay.charge").click()
+    sheet = page.locator("#task")
+    expect(sheet).to_be_visible()
+    expect(sheet.locator(".delivery")).to_have_count(2)
+    expect(sheet.locator(".timeline")).to_have_attribute("aria-label", "2 deliveries in 3.0\u00a0s")
+    expect(sheet).to_contain_text("Timeout: slow")
+    expect(sheet).to_contain_text("Declined: no funds")
+    trace = sheet.get_by_text("Open the trace")
+    expect(trace).to_have_attribute("rel", "noreferrer noopener")
+    assert trace.get_attribute("href").startswith("https://traces.example/")
+    assert violations(tab) == []
+    page.keyboard.press("Escape")
+    expect(sheet).not_to_be_visible()
+    assert "#task" not in page.url
+
+
+def test_a_task_has_an_address(open_tab, shown):
+    tab = open_tab()
+    visit(tab, shown, "/#task/stuck")
+    expect(tab.page.locator("#task-title")).to_have_text("reports.daily")
+    shown.do(lambda: shown.cluster.feed(shown.cluster.worker.succeeded("stuck", 31.0)))
+    expect(tab.page.locator("#task header").first).to_contain_text("SUCCESS")
+    tab.page.go_back()
+
+
+def test_a_task_that_is_not_known_is_said_to_be(open_tab, shown):
+    tab = open_tab()
+    visit(tab, shown, "/#task/nobody")
+    expect(tab.page.locator("#task-sheet")).to_contain_text("No such task")
+
+
+# -- for everybody ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 375])
+def test_it_can_be_read_and_used_by_everybody(open_tab, shown, width, scheme):
+    tab = open_tab(width=width, color_scheme=scheme)
+    visit(tab, shown)
+    assert violations(tab) == []
+    assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    tab.page.goto(f"{shown.url}/#task/bad")
+    expect(tab.page.locator("#task .delivery")).to_have_count(2)
+    assert violations(tab) == []
+    assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert tab.complaints == []
+
+
+def test_colours_can_be_chosen_and_are_remembered(tab):
+    page = tab.page
+    paper = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(paper)
+    page.click("#theme")
+    page.click("#theme")
+    expect(page.get_by_role("button", name="Colours: dark")).to_be_visible()
+    assert page.evaluate(paper) != light
+    page.reload()
+    expect(page.get_by_role("button", name="Colours: dark")).to_be_visible()
+    assert page.evaluate(paper) != light
+
+
+@pytest.mark.parametrize("width", [1280, 375])
+def test_the_api_is_described_for_people(open_tab, shown, width):
+    tab = open_tab(width=width)
+    tab.page.goto(f"{shown.url}/api")
+    expect(tab.page.locator("#paths section")).to_have_count(8)
+    tab.page.get_by_role("link", name="TaskDetail", exact=True).first.click()
+    expect(tab.page.locator("#TaskDetail")).to_have_attribute("open", "")
+    assert violations(tab) == []
+    assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert tab.complaints == []
+    assert tab.strayed(shown.url) == []
+
+
+def test_a_browser_that_has_the_password_sees_all_of_it(open_tab):
+    cluster = filled()
+    with site(cluster, access=AccessSettings(basic="me:pass")) as shown:
+        tab = open_tab(http_credentials={"username": "me", "password": "pass"})
+        visit(tab, shown)
+        shown.do(lambda: cluster.fail("new", at=30.0, exception="KeyError('now')"))
+        expect(tab.page.locator("#failures-rows")).to_contain_text("KeyError")
