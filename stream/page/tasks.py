@@ -19,7 +19,7 @@ from .answers import Failure, Failures, Stuck, StuckTasks, Task, Tasks
 from .telling import Telling
 from .watched import Brokers
 
-LOOKED_AT: Final = 20_000
+LOOKED_AT: Final = 15_000
 """Tasks in flight that one request looks at one by one: twenty milliseconds among a million."""
 MOST: Final = 100
 """Stuck tasks, and groups of failures, in one answer."""
