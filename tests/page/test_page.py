@@ -352,6 +352,17 @@ def test_the_api_is_described_for_people(open_tab, shown, width):
     assert tab.strayed(shown.url) == []
 
 
+def test_the_password_may_be_in_the_address(open_tab):
+    cluster = filled()
+    with site(cluster, access=AccessSettings(basic="me:pass")) as shown:
+        tab = open_tab()
+        tab.page.goto(shown.url.replace("://", "://me:pass@"))
+        expect(tab.page.locator("#workers-rows tr")).to_have_count(1)
+        tab.page.fill("#q", "charge")
+        expect(tab.page.locator("#tasks-rows tr")).to_have_count(1)
+        assert tab.complaints == []
+
+
 def test_a_browser_that_has_the_password_sees_all_of_it(open_tab):
     cluster = filled()
     with site(cluster, access=AccessSettings(basic="me:pass")) as shown:
