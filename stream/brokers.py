@@ -1,8 +1,10 @@
 """What reads a broker, by the scheme of its URL: its events and its queues."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 from msgspec import Struct
@@ -12,14 +14,17 @@ from .errors import ConfigError, RefusedError
 from .occurrences import Tell
 from .sources import amqp_address
 from .sources.amqp import AmqpEvents
+from .sources.amqp_control import AmqpControl
 from .sources.amqp_position import Position
 from .sources.amqp_queue import Bounds, Retain
 from .sources.amqp_queues import RabbitMqQueues
 from .sources.base import Source
 from .sources.broker import on_replica, parse_broker
+from .sources.control import AGAIN, Asked, Rounds
 from .sources.queues import RedisQueues
 from .sources.rabbitmq_management import Management
 from .sources.redis import RedisEvents
+from .sources.redis_control import RedisControl
 
 REDIS = "redis"
 RABBITMQ = "rabbitmq"
@@ -44,7 +49,7 @@ class Broker(Struct, frozen=True):
     url: str
     """Without user and password."""
     sources: Mapping[str, Source]
-    """By what they read: its events and its queues."""
+    """By what they read: its events, its queues, and its workers' answers where they are asked."""
 
 
 def named(settings: Settings) -> tuple[Named, ...]:
@@ -88,26 +93,40 @@ def _place_of(own: BrokerSettings) -> str:
     return redacted.partition(";")[0].partition("://")[2]
 
 
-def broker_of(broker: Named, *, known: Callable[[], Iterable[str]], tell: Tell) -> Broker:
+class Heard(Protocol):
+    """What is known of a cluster from its events."""
+
+    @property
+    def queue_names(self) -> Iterable[str]:
+        """Queues that events named."""
+
+    def workers_online(self) -> Iterable[tuple[str, int, bool]]:
+        """Workers whose heartbeats come: hostname, pid, whether it is mute."""
+
+
+def broker_of(broker: Named, *, heard: Heard, tell: Tell) -> Broker:
     """Return what reads a broker; opens nothing.
 
     Args:
         broker: which.
-        known: queues that events named.
+        heard: what is known from its events.
         tell: hears of what the sources do.
 
     Raises:
         ConfigError: its URL or its options cannot be used.
     """
+    interval = broker.settings.inspect_interval
+    if 0 < interval < AGAIN:
+        raise ConfigError(f"inspect_interval = {interval:g} is neither 0 nor {AGAIN:g} or more")
     read = _rabbitmq if system_of(broker.settings) == RABBITMQ else _redis
     try:
-        return read(broker, known=known, tell=tell)
+        return read(broker, heard=heard, tell=tell)
     except RefusedError as error:
         which = f"broker {broker.name}" if broker.labelled else "broker"
         raise ConfigError(f"{which} is wrong: {error}") from None
 
 
-def _redis(watched: Named, *, known: Callable[[], Iterable[str]], tell: Tell) -> Broker:
+def _redis(watched: Named, *, heard: Heard, tell: Tell) -> Broker:
     name, settings = watched.name, watched.settings
     broker, options = parse_broker(settings.url, settings.broker_transport_options)
     replica = on_replica(broker) if settings.events_from == "replica" else None
@@ -116,7 +135,7 @@ def _redis(watched: Named, *, known: Callable[[], Iterable[str]], tell: Tell) ->
     queues = RedisQueues(
         broker,
         name,
-        known=known,
+        known=lambda: heard.queue_names,
         configured=settings.queues,
         interval=settings.poll_interval,
         peek=settings.peek_messages,
@@ -125,10 +144,19 @@ def _redis(watched: Named, *, known: Callable[[], Iterable[str]], tell: Tell) ->
         held_interval=settings.held_interval,
         tell=tell,
     )
-    return _broker(watched, broker.redacted, events, queues)
+    control = RedisControl(
+        broker,
+        name,
+        workers=partial(_online, heard),
+        rounds=Rounds(enable=settings.enable_events, inspect=settings.inspect_interval),
+        inspects=settings.inspect_interval > 0,
+        exchange=settings.control_exchange,
+        options=options,
+    )
+    return _broker(watched, broker.redacted, events, queues, control)
 
 
-def _rabbitmq(watched: Named, *, known: Callable[[], Iterable[str]], tell: Tell) -> Broker:
+def _rabbitmq(watched: Named, *, heard: Heard, tell: Tell) -> Broker:
     name, settings = watched.name, watched.settings
     addresses = amqp_address.parse(settings.url)
     own = settings.rabbitmq
@@ -146,15 +174,23 @@ def _rabbitmq(watched: Named, *, known: Callable[[], Iterable[str]], tell: Tell)
     queues = RabbitMqQueues(
         addresses,
         name,
-        known=known,
+        known=lambda: heard.queue_names,
         configured=settings.queues,
         management=_management(own, addresses[0].vhost),
         queue_prefix=own.event_queue_prefix,
         interval=settings.poll_interval,
         tell=tell,
     )
+    control = AmqpControl(
+        addresses,
+        name,
+        workers=partial(_online, heard),
+        rounds=Rounds(enable=settings.enable_events, inspect=settings.inspect_interval),
+        exchange=settings.control_exchange,
+        queue_prefix=own.event_queue_prefix,
+    )
     url = ";".join(address.redacted for address in addresses)
-    return _broker(watched, url, events, queues)
+    return _broker(watched, url, events, queues, control)
 
 
 def _position(own: RabbitmqSettings, name: str) -> Position:
@@ -174,7 +210,13 @@ def _management(own: RabbitmqSettings, vhost: str) -> Management | None:
     return Management(own.management, vhost, ca_certs=own.management_ca)
 
 
-def _broker(watched: Named, url: str, events: Source, queues: Source) -> Broker:
-    name = watched.name
+def _online(heard: Heard) -> list[Asked]:
+    return [Asked(*worker) for worker in heard.workers_online()]
+
+
+def _broker(watched: Named, url: str, events: Source, queues: Source, control: Source) -> Broker:
+    name, settings = watched.name, watched.settings
     sources = {f"{name} events": events, f"{name} queues": queues}
+    if settings.enable_events or settings.inspect_interval:
+        sources[f"{name} control"] = control
     return Broker(system_of(watched.settings), url, sources)

@@ -36,6 +36,10 @@ class WorkerGauge(Struct, frozen=True):
     """Seconds that its clock is ahead of ours; None before the first event."""
     last_seen_at: float
     version: str | None
+    pool: int | None = None
+    """Tasks that it runs at once at most; None where it was not asked."""
+    queues: tuple[str, ...] | None = None
+    """The queues that it consumes; None where it was not asked."""
 
 
 class QueueGauge(Struct, frozen=True):

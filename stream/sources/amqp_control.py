@@ -1,0 +1,154 @@
+"""Asking the workers of a RabbitMQ broker, on a connection of its own.
+
+Requests are published to the exchange of the remote control, which is never declared: where there
+is none, no worker listens. Answers come to exclusive queues of our own that live for one round, so
+that a late answer goes nowhere; their names begin with ``event_queue_prefix``, as our other queues.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final
+from uuid import uuid4
+
+import anyio
+
+from ..errors import LostError, RefusedError, StreamError
+from ..events import Frame, Message
+from ..wire.control import ENABLE_EVENTS, NOBODY, Question, read_answers, request
+from . import amqp_frames as frames
+from .amqp_address import AmqpAddress
+from .amqp_connection import ACCESS_REFUSED, NOT_FOUND, ChannelClosedError, Connection
+from .amqp_frames import Argument, Name
+from .amqp_login import connect
+from .base import Put
+from .control import ANSWER, LOOK, Due, Rounds, Workers
+
+_CHANNEL: Final = 1
+_PASSIVE: Final[tuple[Argument, ...]] = (True, False, False, False, False, {})
+_EXCLUSIVE: Final[tuple[Argument, ...]] = (False, False, True, True, False, {})
+
+
+class AmqpControl:
+    """Asks the workers of one broker.
+
+    Args:
+        addresses: the broker's servers; the first that answers is taken.
+        name: the broker's name in the configuration; it goes into each frame.
+        workers: those whose heartbeats come.
+        rounds: who is to be asked when.
+        exchange: Celery's ``control_exchange``.
+        queue_prefix: the names of our queues begin with it.
+        now: the clock, epoch seconds.
+        heartbeat: seconds without a sign of life after which the connection is given up, doubled.
+        timeout: seconds for connecting and for each answer of the server.
+        sleep: waits until the exchange may be there.
+    """
+
+    def __init__(
+        self,
+        addresses: Sequence[AmqpAddress],
+        name: str,
+        *,
+        workers: Workers,
+        rounds: Rounds,
+        exchange: str = "celery",
+        queue_prefix: str = "celeryev",
+        now: Callable[[], float] = time.time,
+        heartbeat: float = 30.0,
+        timeout: float = 5.0,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+    ) -> None:
+        self.name = name
+        self._addresses = tuple(addresses)
+        self._workers = workers
+        self._rounds = rounds
+        self._exchange = f"{exchange}.pidbox"
+        self._prefix = queue_prefix
+        self._now = now
+        self._heartbeat = heartbeat
+        self._timeout = timeout
+        self._sleep = sleep
+
+    async def run(self, put: Put) -> None:
+        """Ask whoever is due, and hand over what they answer, until the connection ends.
+
+        Raises:
+            LostError: the connection could not be made or broke.
+            RefusedError: the server refuses the user, or what asking needs.
+        """
+        reader = frames.Reader(self.name)
+        async with connect(
+            self._addresses, reader, timeout=self._timeout, heartbeat=self._heartbeat, now=self._now
+        ) as connection:
+            await put([])  # connected
+            try:
+                await self._find_exchange(connection)
+                await self._publish(connection, request("ping", [NOBODY]))
+                while True:
+                    await connection.receive(LOOK)
+                    due = self._rounds.due(self._workers(), anyio.current_time())
+                    await self._ask(connection, due, put)
+            except ChannelClosedError as error:
+                raise self._explain(connection, error) from error
+
+    async def _find_exchange(self, connection: Connection) -> None:
+        """Wait until there is one, which the first worker makes."""
+        while True:
+            await connection.open_channel(_CHANNEL)
+            asked = (0, self._exchange, "", *_PASSIVE[:5], {})
+            try:
+                await connection.call(
+                    _CHANNEL, Name.EXCHANGE_DECLARE, *asked, answer=Name.EXCHANGE_DECLARE_OK
+                )
+            except ChannelClosedError as error:
+                if error.code != NOT_FOUND:
+                    raise
+                await connection.receive(0.0)  # heartbeats
+                await self._sleep(LOOK)
+            else:
+                return
+
+    async def _publish(self, connection: Connection, body: bytes) -> None:
+        await connection.send(frames.publish(_CHANNEL, self._exchange, body))
+
+    async def _ask(self, connection: Connection, due: Due, put: Put) -> None:
+        if due.enable:
+            await self._publish(connection, request(ENABLE_EVENTS, due.enable))
+        if not due.inspect:
+            return
+        queues = {f"{self._prefix}.control.{uuid4().hex}.{each}": each for each in Question}
+        for queue in queues:
+            await self._open(connection, queue)
+        asked_at, ends_at = self._now(), anyio.current_time() + ANSWER
+        for queue, question in queues.items():
+            await self._publish(connection, request(question, due.inspect, reply_to=queue))
+        missing = len(due.inspect) * len(queues)
+        while missing > 0 and anyio.current_time() < ends_at:
+            received = await connection.receive(ends_at - anyio.current_time())
+            answers: list[Frame] = []
+            for each in received.messages:
+                if isinstance(each, Message) and (asked := queues.get(each.channel.decode())):
+                    answers += read_answers(asked, each, asked_at=asked_at)
+            missing -= len(answers)
+            await put(answers)
+        for queue in queues:
+            words = (0, queue, False, False, False)
+            await connection.call(_CHANNEL, Name.QUEUE_DELETE, *words, answer=Name.QUEUE_DELETE_OK)
+
+    async def _open(self, connection: Connection, queue: str) -> None:
+        await connection.call(
+            _CHANNEL, Name.QUEUE_DECLARE, 0, queue, *_EXCLUSIVE, answer=Name.QUEUE_DECLARE_OK
+        )
+        # no_ack: answers are not kept
+        words: tuple[Argument, ...] = (0, queue, queue, False, True, False, False, {})
+        await connection.call(_CHANNEL, Name.BASIC_CONSUME, *words, answer=Name.BASIC_CONSUME_OK)
+
+    def _explain(self, connection: Connection, error: ChannelClosedError) -> StreamError:
+        place, user = connection.place, connection.address.username
+        if error.code == ACCESS_REFUSED:
+            return RefusedError(
+                f"{place} does not let user {user!r} ask the workers: besides the rights of the "
+                f"README, let it write to the exchange {self._exchange!r} with "
+                f"rabbitmqctl set_permissions -p '{connection.address.vhost}' {user}"
+            )
+        return LostError(f"{place} closed the channel ({error.code}).")
