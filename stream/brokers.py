@@ -187,6 +187,7 @@ def _rabbitmq(watched: Named, *, heard: Heard, tell: Tell) -> Broker:
         workers=partial(_online, heard),
         rounds=Rounds(enable=settings.enable_events, inspect=settings.inspect_interval),
         exchange=settings.control_exchange,
+        event_exchange=settings.event_exchange,
         queue_prefix=own.event_queue_prefix,
     )
     url = ";".join(address.redacted for address in addresses)

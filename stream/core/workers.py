@@ -205,9 +205,11 @@ class Workers:
             (task, delivery)
             for task, delivery in self._running(lane)
             if (delivery.on_our_clock(delivery.started_at) or now) <= since
-            and not (lane.inspected_at >= since and task.uuid in lane.listed)
         ]
-        for task, delivery in old[: max(0, len(old) - lane.active)]:
+        excess = max(0, len(old) - lane.active)
+        if lane.inspected_at >= since:  # not those that it named since
+            old = [(task, delivery) for task, delivery in old if task.uuid not in lane.listed]
+        for task, delivery in old[:excess]:
             self._unknown(task, delivery, now, "idle_worker")
 
     def _give_up_absent(self, lane: Lane, now: float) -> None:

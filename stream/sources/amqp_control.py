@@ -5,6 +5,7 @@ is none, no worker listens. Answers come to exclusive queues of our own that liv
 that a late answer goes nowhere; their names begin with ``event_queue_prefix``, as our other queues.
 """
 
+import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
@@ -37,6 +38,7 @@ class AmqpControl:
         workers: those whose heartbeats come.
         rounds: who is to be asked when.
         exchange: Celery's ``control_exchange``.
+        event_exchange: Celery's ``event_exchange``, to say which rights are needed in all.
         queue_prefix: the names of our queues begin with it.
         now: the clock, epoch seconds.
         heartbeat: seconds without a sign of life after which the connection is given up, doubled.
@@ -52,6 +54,7 @@ class AmqpControl:
         workers: Workers,
         rounds: Rounds,
         exchange: str = "celery",
+        event_exchange: str = "celeryev",
         queue_prefix: str = "celeryev",
         now: Callable[[], float] = time.time,
         heartbeat: float = 30.0,
@@ -63,6 +66,7 @@ class AmqpControl:
         self._workers = workers
         self._rounds = rounds
         self._exchange = f"{exchange}.pidbox"
+        self._events = event_exchange
         self._prefix = queue_prefix
         self._now = now
         self._heartbeat = heartbeat
@@ -147,8 +151,13 @@ class AmqpControl:
         place, user = connection.place, connection.address.username
         if error.code == ACCESS_REFUSED:
             return RefusedError(
-                f"{place} does not let user {user!r} ask the workers: besides the rights of the "
-                f"README, let it write to the exchange {self._exchange!r} with "
-                f"rabbitmqctl set_permissions -p '{connection.address.vhost}' {user}"
+                f"{place} does not let user {user!r} ask the workers: grant it with "
+                f"rabbitmqctl set_permissions -p '{connection.address.vhost}' {user} {self._rights}"
             )
         return LostError(f"{place} closed the channel ({error.code}).")
+
+    @property
+    def _rights(self) -> str:
+        """The least that the user needs, what the events need included."""
+        own, exchange = rf"^{re.escape(self._prefix)}\.", rf"^{re.escape(self._exchange)}$"
+        return rf"'{own}' '{own}|{exchange}' '{own}|^{re.escape(self._events)}$'"

@@ -1,13 +1,31 @@
 """Asking and enabling real workers: through our own connection, and never through kombu."""
 
+import re
+from collections import Counter
+from contextlib import contextmanager
+
+import anyio
 import pytest
 
+from stream.channel import Channel, Overflow
+from stream.core.engine import Engine
+from stream.pipeline import Pipeline
+from stream.sources.capture import Capture
+from stream.sources.redis_control import REPLIES
 from tests.app_under_test import make_app
 from tests.integration.service import running
+from tests.integration.test_permissions import README, USER, grant
+from tests.integration.test_rabbitmq import send_tasks, worker
+from tests.integration.test_refusals import run_on
+from tests.rabbitmq import rabbitmq, rabbitmq_server
 from tests.servers import APP, celery_worker, wait_for
 
+__all__ = ["rabbitmq", "rabbitmq_server"]
 ENABLE = ("--enable-events",)
 INSPECT = ("--inspect-interval", "60")
+ENABLING, ANSWERS = re.search(
+    r"`--enable-events` needs `([^`]+)`, `--inspect-interval` besides `([^`]+)`", README
+).groups()
 
 
 def run_tasks(url, count=10):
@@ -20,10 +38,10 @@ def done(service):
     return service.total("celery_task_finished_total", state="SUCCESS")
 
 
-@pytest.fixture
-def commands(valkey):
-    """What clients send, as ``MONITOR`` tells it: called, the commands so far."""
-    with valkey.client() as client, client.monitor() as monitor:
+@contextmanager
+def monitored(server):
+    """What clients of a server send: yields a function that returns it so far."""
+    with server.client() as client, client.monitor() as monitor:
         seen = []
 
         def so_far():
@@ -34,43 +52,40 @@ def commands(valkey):
         yield so_far
 
 
+# -- Redis ---------------------------------------------------------------------------------------
+
+
 def test_a_worker_without_events_is_told_to_send_them(valkey, tmp_path):
     with (
         running(tmp_path, valkey.url, *ENABLE) as service,
-        celery_worker(APP, valkey.url, events=False) as worker,
+        celery_worker(APP, valkey.url, events=False) as quiet,
     ):
-        wait_for(lambda: service.total("celery_worker_up", worker=worker.hostname) == 1)
+        wait_for(lambda: service.total("celery_worker_up", worker=quiet.hostname) == 1)
         wait_for(lambda: run_tasks(valkey.url) or done(service) >= 10, 30)
         assert service.stop() == 0
 
 
-def test_without_the_flag_workers_are_left_as_they_are(valkey, tmp_path):
+def test_without_the_flags_nobody_is_asked(valkey, tmp_path):
     with (
+        monitored(valkey) as commands,
         running(tmp_path, valkey.url) as service,
-        celery_worker(APP, valkey.url, events=False) as worker,
+        celery_worker(APP, valkey.url, events=False) as quiet,
     ):
-        wait_for(lambda: service.total("celery_worker_up", worker=worker.hostname) == 1)
         run_tasks(valkey.url)
-        processed = service.total("celery_worker_processed", worker=worker.hostname)
-        wait_for(lambda: service.total("celery_worker_processed", worker=worker.hostname) >= 10)
-        assert processed <= 10
+        processed = lambda: service.total("celery_worker_processed", worker=quiet.hostname)  # noqa: E731
+        wait_for(lambda: processed() >= 10)
         assert service.total("celery_task_started_total") == 0
-        assert not any(b"pidbox" in channel for channel in _published(valkey))
+        assert not [each for each in commands() if is_asking(each)]
 
 
-def _published(valkey):
-    with valkey.client() as client:
-        return client.pubsub_channels("*celery-stream*")
-
-
-def test_an_inspection_tells_pool_and_queues(valkey, tmp_path):
+def test_an_inspection_tells_pool_queues_and_what_runs(valkey, tmp_path):
     with (
         running(tmp_path, valkey.url, *INSPECT, "--poll-interval", "0.5") as service,
-        celery_worker(APP, valkey.url, concurrency=3, queues=("celery", "mail")) as worker,
+        celery_worker(APP, valkey.url, concurrency=3, queues=("celery", "mail")) as asked,
     ):
-        wait_for(lambda: service.total("celery_worker_pool_size", worker=worker.hostname) == 3)
+        wait_for(lambda: service.total("celery_worker_pool_size", worker=asked.hostname) == 3)
         wait_for(lambda: service.total("celery_queue_workers", queue="mail") == 1)
-        wait_for(lambda: ("queue", "mail") in dict.fromkeys(_queues(service)))
+        wait_for(lambda: ("queue", "mail") in {p for s in depths(service) for p in s})
         with make_app(valkey.url) as app:
             app.tasks["t.slow"].delay(6)
             wait_for(lambda: service.total("celery_worker_utilization_ratio") == 1 / 3)
@@ -78,5 +93,135 @@ def test_an_inspection_tells_pool_and_queues(valkey, tmp_path):
         assert service.stop() == 0
 
 
-def _queues(service):
-    return [pair for pairs in service.samples("celery_queue_depth") for pair in pairs]
+def depths(service):
+    return service.samples("celery_queue_depth")
+
+
+def test_asking_touches_nothing_of_the_application(valkey, tmp_path):
+    """No command of ours but those that are documented, and none on a key of anybody else's."""
+    with (
+        monitored(valkey) as commands,
+        running(tmp_path, valkey.url, *ENABLE, *INSPECT) as service,
+        celery_worker(APP, valkey.url, events=False) as asked,
+    ):
+        wait_for(lambda: service.total("celery_worker_pool_size", worker=asked.hostname) > 0)
+        (ours,) = {place(each) for each in commands() if is_asking(each)}
+        sent = [each["command"] for each in commands() if place(each) == ours]
+        with valkey.client() as client:
+            lists = [key.decode() for key in client.scan_iter(f"{REPLIES}.*")]
+            assert all(0 < client.ttl(key) <= 3600 for key in lists)
+        assert service.stop() == 0
+    verbs = Counter(command.split()[0].upper() for command in sent)
+    assert set(verbs) <= {"SELECT", "CLIENT", "PING", "PUBLISH", "LLEN", "LPOP", "RPUSH", "PEXPIRE"}
+    # Of this worker: told once, and asked three things once; and one ping to nobody.
+    assert verbs["PUBLISH"] == 1 + 1 + 3
+    for command in sent:
+        verb, *words = command.split()
+        if verb.upper() in {"LLEN", "LPOP", "RPUSH", "PEXPIRE"}:
+            assert words[0].startswith(f"{REPLIES}.")
+        if verb.upper() == "PUBLISH":
+            assert words[0] == "/0.celery.pidbox"
+
+
+def is_asking(command):
+    return command["command"].startswith("PUBLISH /0.celery.pidbox")
+
+
+def place(command):
+    return command["client_address"], command["client_port"]
+
+
+def test_what_was_answered_is_replayed(valkey, tmp_path):
+    capture = tmp_path / "captured"
+    with (
+        running(tmp_path, valkey.url, *INSPECT, "--capture", str(capture)) as service,
+        celery_worker(APP, valkey.url, concurrency=3) as asked,
+    ):
+        wait_for(lambda: service.total("celery_worker_pool_size", worker=asked.hostname) == 3)
+        wait_for(lambda: service.total("celery_queue_workers", queue="celery") == 1)
+        assert service.stop() == 0
+    engine = Engine()
+    channel = Channel(1, Overflow.WAIT, tell=lambda _: None)
+    pipeline = Pipeline(engine, (), channel=channel, tell=lambda _: None)
+
+    async def put(frames):
+        pipeline.process(frames)
+
+    anyio.run(Capture([str(capture)], tell=lambda _: None).run, put)
+    (gauge,) = engine.view(0.0).workers
+    assert (gauge.hostname, gauge.pool, gauge.queues) == (asked.hostname, 3, ("celery",))
+
+
+# -- permissions on Redis ------------------------------------------------------------------------
+
+
+def test_the_permissions_of_the_readme_suffice(valkey, tmp_path):
+    url = grant(valkey, further=f"{ENABLING} {ANSWERS}")
+    with (
+        running(tmp_path, url, *ENABLE, *INSPECT) as service,
+        celery_worker(APP, valkey.url, concurrency=3, events=False),
+    ):
+        wait_for(lambda: service.total("celery_worker_pool_size") == 3)
+        wait_for(lambda: run_tasks(valkey.url) or done(service) >= 10, 30)
+
+
+@pytest.mark.parametrize("missing", ENABLING.split())
+def test_a_permission_to_publish_that_is_missing_is_named_at_the_start(valkey, missing):
+    url = grant(valkey, further=ENABLING.replace(missing, ""))
+    (sentence,) = run_on(url, *ENABLE).said
+    assert "does not let user 'watcher' publish on /0.celery.pidbox" in sentence
+    assert f"ACL SETUSER {USER} +publish '&/0.celery.pidbox'" in sentence
+
+
+@pytest.mark.parametrize("missing", ANSWERS.split())
+def test_a_permission_to_take_answers_that_is_missing_is_named_at_the_start(valkey, missing):
+    url = grant(valkey, further=f"{ENABLING} {ANSWERS.replace(missing, '')}")
+    (sentence,) = run_on(url, *INSPECT).said
+    assert "does not let user 'watcher' take the workers' answers" in sentence
+    assert f"'~{REPLIES}.*'" in sentence
+
+
+# -- RabbitMQ ------------------------------------------------------------------------------------
+
+
+def test_workers_of_rabbitmq_are_enabled_and_inspected(rabbitmq, tmp_path):
+    url = rabbitmq.url()
+    with (
+        running(tmp_path, url, *ENABLE, *INSPECT, ready=False) as service,
+        worker(url, tmp_path / "worker.log", events=False),
+    ):
+        wait_for(lambda: service.total("celery_worker_pool_size", worker="w@test") == 2, 60)
+        wait_for(lambda: service.total("celery_queue_workers", queue="celery") == 1)
+        wait_for(lambda: send_tasks(url, 3) or done(service) >= 3, 30)
+        assert service.health()["checks"]["broker"]
+        assert not [each for each in rabbitmq.queues() if ".control." in each["name"]]
+        assert service.stop() == 0
+
+
+def test_what_rabbitmq_does_not_permit_is_named(rabbitmq, tmp_path):
+    own = r"^celeryev\."
+    rights = {"configure": own, "write": own, "read": r"^celeryev\.|^celeryev$"}
+    user = rabbitmq.server.add_user(rabbitmq.name, **rights)
+    url = rabbitmq.url(user=user, password="secret")
+    with (
+        worker(rabbitmq.url(), tmp_path / "worker.log"),
+        running(tmp_path, rabbitmq.url()) as service,
+    ):
+        wait_for(lambda: service.total("celery_workers_active") == 1, 60)
+        (sentence,) = run_on(url, *ENABLE).said
+    assert f"does not let user {user!r} ask the workers" in sentence
+    right = r"'^celeryev\.' '^celeryev\.|^celery\.pidbox$' '^celeryev\.|^celeryev$'"
+    assert f"rabbitmqctl set_permissions -p '{rabbitmq.name}' {user} {right}" in sentence
+    rights["write"] = r"^celeryev\.|^celery\.pidbox$"
+    suffices = rabbitmq.server.add_user(rabbitmq.name, **rights)
+    with (
+        worker(rabbitmq.url(), tmp_path / "worker.log", events=False),
+        running(
+            tmp_path,
+            rabbitmq.url(user=suffices, password="secret"),
+            *ENABLE,
+            *INSPECT,
+            ready=False,
+        ) as service,
+    ):
+        wait_for(lambda: service.total("celery_worker_pool_size") == 2, 60)

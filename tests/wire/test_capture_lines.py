@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.events import (
+    Inspected,
     Message,
     QueueDepth,
     QueueSample,
@@ -70,10 +71,22 @@ marks = st.builds(
     epoch=st.integers(1, 2**31),
     silent_since=st.none() | instants,
 )
+answers = st.builds(
+    Inspected,
+    received_at=instants,
+    source=texts,
+    hostname=any_text,
+    asked_at=instants,
+    pid=st.none() | counts,
+    pool=st.none() | counts,
+    queues=st.none() | st.lists(any_text, max_size=3).map(tuple),
+    active=st.none() | st.lists(texts, max_size=3).map(tuple),
+)
 frames = (
     messages
     | samples
     | marks
+    | answers
     | st.builds(
         Tick, received_at=instants, source=st.just("") | texts.filter(lambda text: text != SOURCE)
     )
