@@ -37,8 +37,6 @@ _KEPT: Final = 3600.0
 """Seconds for which our lists are kept: a solo worker answers when its task is done."""
 _POLL: Final = 0.1
 """Seconds between two looks for answers."""
-_IDLE: Final = 15.0
-"""Seconds after which the server must show that it is there."""
 _MAX_TAKEN: Final = 20
 """Answers that are taken at once: one may be of thousands of tasks, and a few MB."""
 _MARK: Final = "celery-stream"
@@ -57,6 +55,7 @@ class RedisControl:
         exchange: Celery's ``control_exchange``.
         options: the transport options, which decide on the channel.
         now: the clock, epoch seconds.
+        idle: seconds without a question after which the server must answer a PING.
         timeout: seconds for connecting and for each answer of the server.
         sleep: waits between looks.
     """
@@ -72,6 +71,7 @@ class RedisControl:
         exchange: str = "celery",
         options: TransportOptions = _DEFAULTS,
         now: Callable[[], float] = time.time,
+        idle: float = 15.0,
         timeout: float = 5.0,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     ) -> None:
@@ -83,6 +83,7 @@ class RedisControl:
         self._exchange = f"{exchange}.pidbox"
         self._options = options
         self._now = now
+        self._idle = idle
         self._timeout = timeout
         self._sleep = sleep
         self._queue = f"{REPLIES}.{uuid4().hex}"
@@ -106,7 +107,7 @@ class RedisControl:
                     await self._inspect(connection, due.inspect, put)
                 if due.enable or due.inspect:
                     quiet_since = anyio.current_time()
-                elif anyio.current_time() - quiet_since >= _IDLE:
+                elif anyio.current_time() - quiet_since >= self._idle:
                     await connection.call("PING", doing="ask whether it is there", grant="+ping")
                     quiet_since = anyio.current_time()
                 await self._sleep(LOOK)
