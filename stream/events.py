@@ -89,6 +89,8 @@ class QueueSample(Struct, frozen=True):
     """Messages that workers hold, over all queues of the database; None where not readable."""
     oldest_unacknowledged_at: float | None = None
     """When a worker fetched the one that is held longest."""
+    delayed: int | None = None
+    """Messages that the broker holds until their ETA (native delayed delivery); None: no such."""
 
 
 class Tick(Struct, frozen=True, gc=False):

@@ -80,6 +80,8 @@ class BrokerGauge(Struct, frozen=True):
     oldest_unacknowledged_age: float | None
     sampled_at: float | None
     """When its queue keys were last read."""
+    delayed: int | None = None
+    """Messages that it holds until their ETA; None where it delivers at once."""
 
 
 class PeriodicGauge(Struct, frozen=True):

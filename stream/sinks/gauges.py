@@ -105,6 +105,7 @@ def _brokers(readings: _Readings, brokers: Iterable[BrokerGauge], *, at: float) 
     for gauge in brokers:
         source = label(gauge.source)
         readings.add(table.QUEUE_SIZE, gauge.unacknowledged, ALL_QUEUES, "unacknowledged")
+        readings.add(table.QUEUE_SIZE, gauge.delayed, ALL_QUEUES, "delayed")
         readings.most(table.QUEUE_UNACKNOWLEDGED_AGE, gauge.oldest_unacknowledged_age, ALL_QUEUES)
         readings.add(table.SOURCE_EPOCHS, gauge.epoch, source)
         readings.add(table.SOURCE_FRAME_AGE, _age(gauge.last_frame_at, at), source)

@@ -220,7 +220,8 @@ QUEUE_SIZE = _gauge(
     "celery.queue.size",
     "{message}",
     *("queue", "state"),
-    about="Messages ready, and unacknowledged ones where the broker tells (queue * is all).",
+    about="Messages ready; where the broker tells, unacknowledged ones, and delayed ones, which it "
+    "holds until their ETA (queue * is all).",
 )
 QUEUE_OLDEST_AGE = _gauge(
     "celery.queue.oldest.age", "s", "queue", about="Age of the message at the head."

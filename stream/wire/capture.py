@@ -60,6 +60,7 @@ class _Line(_EventLine, gc=False):
     queues: tuple[QueueDepth, ...] = ()
     unacknowledged: int | None = None
     oldest_unacknowledged_at: float | None = None
+    delayed: int | None = None
     epoch: int = 1
     silent_since: float | None = None
     frame: str | None = None
@@ -235,7 +236,7 @@ def _told(found: _Line, at: float) -> Read:
             return Tick(at, "" if found.source == SOURCE else found.source)
         case "queues":
             held, oldest = found.unacknowledged, found.oldest_unacknowledged_at
-            return QueueSample(at, found.source, found.queues, held, oldest)
+            return QueueSample(at, found.source, found.queues, held, oldest, found.delayed)
         case "subscribed":
             return Subscribed(at, found.source, found.epoch, found.silent_since)
         case _:

@@ -109,6 +109,7 @@ class _Queues(Struct, frozen=True, gc=False):
     unacknowledged: int | None
     oldest_unacknowledged_at: float | None
     frame: str = "queues"
+    delayed: int | UnsetType = UNSET
 
 
 class _Subscribed(Struct, frozen=True, gc=False):
@@ -186,6 +187,7 @@ def _line(frame: Frame) -> _Line:
                 frame.queues,
                 frame.unacknowledged,
                 frame.oldest_unacknowledged_at,
+                delayed=UNSET if frame.delayed is None else frame.delayed,
             )
         case Subscribed():
             return _Subscribed(frame.received_at, frame.source, frame.epoch, frame.silent_since)

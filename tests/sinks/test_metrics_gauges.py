@@ -215,3 +215,8 @@ def test_nobody_consumes_a_queue_only_where_every_worker_said_what_it_does():
     given = view(workers=workers, queues=(queue("a"), queue("b")))
     assert read(given, table.QUEUE_WORKERS) == {("a",): 1}
     assert read(view(queues=(queue("b"),)), table.QUEUE_WORKERS) == {}
+
+
+def test_what_the_broker_holds_until_its_eta_is_told_apart():
+    given = view(brokers=(BrokerGauge("rabbitmq", 1, 0.0, None, None, None, 99.0, 3),))
+    assert read(given, table.QUEUE_SIZE) == {("*", "delayed"): 3}

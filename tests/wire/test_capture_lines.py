@@ -63,6 +63,7 @@ samples = st.builds(
     queues=st.lists(depths, max_size=3).map(tuple),
     unacknowledged=st.none() | counts,
     oldest_unacknowledged_at=st.none() | instants,
+    delayed=st.none() | counts,
 )
 marks = st.builds(
     Subscribed,
@@ -126,7 +127,7 @@ def test_the_strategies_know_all_fields_of_the_frames():
     drawn = {
         QueueDepth: "name ready oldest oldest_timelimit waiting unacknowledged "
         "oldest_unacknowledged_at overdue",
-        QueueSample: "received_at source queues unacknowledged oldest_unacknowledged_at",
+        QueueSample: "received_at source queues unacknowledged oldest_unacknowledged_at delayed",
         Waiting: "uuid retries traceparent tracestate sentry_trace",
     }
     assert field_names() == {kind: set(names.split()) for kind, names in drawn.items()}
