@@ -25,6 +25,8 @@ from .base import Put
 from .control import ANSWER, LOOK, Due, Rounds, Workers
 
 _CHANNEL: Final = 1
+_RETRY: Final = 5.0
+"""Seconds: each look for an exchange that is not there is a line in RabbitMQ's log."""
 _PASSIVE: Final[tuple[Argument, ...]] = (True, False, False, False, False, {})
 _EXCLUSIVE: Final[tuple[Argument, ...]] = (False, False, True, True, False, {})
 
@@ -107,8 +109,7 @@ class AmqpControl:
             except ChannelClosedError as error:
                 if error.code != NOT_FOUND:
                     raise
-                await connection.receive(0.0)  # heartbeats
-                await self._sleep(LOOK)
+                await self._sleep(_RETRY)
             else:
                 return
 
