@@ -152,6 +152,30 @@ def test_what_was_answered_is_replayed(valkey, tmp_path):
     assert (gauge.hostname, gauge.pool, gauge.queues) == (asked.hostname, 3, ("celery",))
 
 
+@pytest.mark.timeout(240)
+def test_an_inspection_finds_the_one_that_ended_unseen(valkey, tmp_path, long_form):
+    """Its heartbeats say that the worker runs one of two, and not which; most take the oldest."""
+    if not long_form:
+        pytest.skip("waits for the second inspection, a minute: --long")
+    with (
+        running(tmp_path, valkey.url, *INSPECT) as service,
+        celery_worker(APP, valkey.url, concurrency=2) as asked,
+        make_app(valkey.url) as app,
+    ):
+        wait_for(lambda: service.total("celery_worker_pool_size", worker=asked.hostname) == 2)
+        app.tasks["t.slow"].delay(150)
+        wait_for(lambda: service.total("celery_task_active", state="STARTED") == 1)
+        app.tasks["t.slow"].delay(5)
+        wait_for(lambda: service.total("celery_task_active", state="STARTED") == 2)
+        app.control.disable_events(destination=[asked.hostname])
+        unseen = "celery_task_unknown_total"
+        wait_for(lambda: service.total(unseen, reason="not_active") == 1, 100)
+        assert service.total(unseen) == 1
+        assert service.total("celery_task_active", state="STARTED") == 1
+        # The one that is left is the one that runs: it is old.
+        assert service.total("celery_task_oldest_age_seconds", state="STARTED") > 30
+
+
 # -- permissions on Redis ------------------------------------------------------------------------
 
 
