@@ -7,11 +7,12 @@ that a late answer goes nowhere; their names begin with ``event_queue_prefix``, 
 
 import re
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Final
 from uuid import uuid4
 
 import anyio
+from msgspec import Struct
 
 from ..errors import LostError, RefusedError, StreamError
 from ..events import Frame, Message
@@ -22,13 +23,38 @@ from .amqp_connection import ACCESS_REFUSED, NOT_FOUND, ChannelClosedError, Conn
 from .amqp_frames import Argument, Name
 from .amqp_login import connect
 from .base import Put
-from .control import ANSWER, LOOK, Due, Rounds, Workers
+from .control import ANSWER, LOOK, Rounds, Workers
 
 _CHANNEL: Final = 1
 _RETRY: Final = 5.0
 """Seconds: each look for an exchange that is not there is a line in RabbitMQ's log."""
 _PASSIVE: Final[tuple[Argument, ...]] = (True, False, False, False, False, {})
 _EXCLUSIVE: Final[tuple[Argument, ...]] = (False, False, True, True, False, {})
+
+
+class _Round(Struct):
+    """The questions that were asked last."""
+
+    queues: dict[str, Question] = {}
+    """For the answers to each of them."""
+    asked_at: float = 0.0
+    missing: int = 0
+    """Answers that are to come."""
+    ends_at: float = 0.0
+    """Until when they are waited for, on the loop's clock."""
+
+    def answers(self, messages: Iterable[Frame]) -> list[Frame]:
+        """Read what came."""
+        found: list[Frame] = []
+        for each in messages:
+            if isinstance(each, Message) and (asked := self.queues.get(each.channel.decode())):
+                found += read_answers(asked, each, asked_at=self.asked_at)
+        self.missing -= len(found)
+        return found
+
+    def is_open(self, now: float) -> bool:
+        """Whether the next one would come between this one and its answers."""
+        return self.missing > 0 and now < self.ends_at
 
 
 class AmqpControl:
@@ -74,6 +100,7 @@ class AmqpControl:
         self._heartbeat = heartbeat
         self._timeout = timeout
         self._sleep = sleep
+        self._round = _Round()
 
     async def run(self, put: Put) -> None:
         """Ask whoever is due, and hand over what they answer, until the connection ends.
@@ -90,10 +117,11 @@ class AmqpControl:
             try:
                 await self._find_exchange(connection)
                 await self._publish(connection, request("ping", [NOBODY]))
+                self._round = _Round()
                 while True:
-                    await connection.receive(LOOK)
-                    due = self._rounds.due(self._workers(), anyio.current_time())
-                    await self._ask(connection, due, put)
+                    await self._ask(connection)
+                    received = await connection.receive(LOOK)
+                    await put(self._round.answers(received.messages))
             except ChannelClosedError as error:
                 raise self._explain(connection, error) from error
 
@@ -116,29 +144,28 @@ class AmqpControl:
     async def _publish(self, connection: Connection, body: bytes) -> None:
         await connection.send(frames.publish(_CHANNEL, self._exchange, body))
 
-    async def _ask(self, connection: Connection, due: Due, put: Put) -> None:
+    async def _ask(self, connection: Connection) -> None:
+        now = anyio.current_time()
+        if self._round.is_open(now):
+            return
+        due = self._rounds.due(self._workers(), now)
         if due.enable:
             await self._publish(connection, request(ENABLE_EVENTS, due.enable))
-        if not due.inspect:
-            return
-        queues = {f"{self._prefix}.control.{uuid4().hex}.{each}": each for each in Question}
-        for queue in queues:
-            await self._open(connection, queue)
-        asked_at, ends_at = self._now(), anyio.current_time() + ANSWER
-        for queue, question in queues.items():
-            await self._publish(connection, request(question, due.inspect, reply_to=queue))
-        missing = len(due.inspect) * len(queues)
-        while missing > 0 and anyio.current_time() < ends_at:
-            received = await connection.receive(ends_at - anyio.current_time())
-            answers: list[Frame] = []
-            for each in received.messages:
-                if isinstance(each, Message) and (asked := queues.get(each.channel.decode())):
-                    answers += read_answers(asked, each, asked_at=asked_at)
-            missing -= len(answers)
-            await put(answers)
-        for queue in queues:
+        if due.inspect:
+            await self._inspect(connection, due.inspect)
+
+    async def _inspect(self, connection: Connection, hostnames: list[str]) -> None:
+        """Begin a round; what is not answered by now to the one before never will be."""
+        for queue in self._round.queues:
             words = (0, queue, False, False, False)
             await connection.call(_CHANNEL, Name.QUEUE_DELETE, *words, answer=Name.QUEUE_DELETE_OK)
+        names = {f"{self._prefix}.control.{uuid4().hex}.{each}": each for each in Question}
+        for queue in names:
+            await self._open(connection, queue)
+        missing, ends_at = len(hostnames) * len(names), anyio.current_time() + ANSWER
+        self._round = _Round(names, self._now(), missing, ends_at)
+        for queue, question in names.items():
+            await self._publish(connection, request(question, hostnames, reply_to=queue))
 
     async def _open(self, connection: Connection, queue: str) -> None:
         await connection.call(

@@ -12,7 +12,7 @@ from ..wire.control import MAX_NAMES
 AGAIN: Final = 60.0
 """Seconds: no worker is asked, or told, the same more often."""
 ANSWER: Final = 5.0
-"""Seconds for workers to answer; what comes later is left."""
+"""Seconds within which workers usually answer."""
 LOOK: Final = 1.0
 """Seconds between two looks for workers that are new."""
 

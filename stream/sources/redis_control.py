@@ -26,7 +26,7 @@ from ..wire.control import (
 )
 from .base import Put
 from .broker import Broker
-from .control import ANSWER, LOOK, Rounds, Workers
+from .control import AGAIN, ANSWER, LOOK, Rounds, Workers
 from .reach import reach
 from .resp import Command, Connection, Reply
 from .transport import TransportOptions
@@ -87,6 +87,8 @@ class RedisControl:
         self._timeout = timeout
         self._sleep = sleep
         self._queue = f"{REPLIES}.{uuid4().hex}"
+        self._missing = 0
+        self._asked_at = 0.0
 
     async def run(self, put: Put) -> None:
         """Ask whoever is due, and hand over what they answer, until the connection ends.
@@ -100,17 +102,13 @@ class RedisControl:
             await put([])  # connected
             quiet_since = anyio.current_time()
             while True:
-                due = self._rounds.due(self._workers(), anyio.current_time())
-                if due.enable:
-                    await self._publish(connection, request(ENABLE_EVENTS, due.enable))
-                if due.inspect:
-                    await self._inspect(connection, due.inspect, put)
-                if due.enable or due.inspect:
+                asked = await self._ask(connection)
+                if asked or await self._take_answers(connection, put):
                     quiet_since = anyio.current_time()
                 elif anyio.current_time() - quiet_since >= self._idle:
                     await connection.call("PING", doing="ask whether it is there", grant="+ping")
                     quiet_since = anyio.current_time()
-                await self._sleep(LOOK)
+                await self._sleep(_POLL if self._expects_answers(ANSWER) else LOOK)
 
     async def _check(self, connection: Connection) -> None:
         """Refuse at once, and not when the first worker is there, what is forbidden."""
@@ -127,20 +125,38 @@ class RedisControl:
         doing, grant = f"publish on {topic}", f"+publish '&{topic}'"
         await connection.call("PUBLISH", topic, message, doing=doing, grant=grant)
 
-    async def _inspect(self, connection: Connection, hostnames: list[str], put: Put) -> None:
-        asked_at, ends_at = self._now(), anyio.current_time() + ANSWER
-        missing = dict.fromkeys(Question, len(hostnames))
+    async def _ask(self, connection: Connection) -> bool:
+        """Ask whoever is due; whether somebody was."""
+        due = self._rounds.due(self._workers(), anyio.current_time())
+        if due.enable:
+            await self._publish(connection, request(ENABLE_EVENTS, due.enable))
+        if due.inspect:
+            await self._inspect(connection, due.inspect)
+        return bool(due.enable or due.inspect)
+
+    async def _inspect(self, connection: Connection, hostnames: list[str]) -> None:
+        ticket = repr(self._now())
         for question in Question:
             await self._arm(connection, self._key(question))
             reply_to = f"{self._queue}.{question}"
-            body = request(question, hostnames, reply_to=reply_to, ticket=repr(asked_at))
+            body = request(question, hostnames, reply_to=reply_to, ticket=ticket)
             await self._publish(connection, body)
-        while any(count > 0 for count in missing.values()) and anyio.current_time() < ends_at:
-            await self._sleep(_POLL)
-            for question in Question:
-                answers = await self._take(connection, question)
-                missing[question] -= len(answers)
-                await put(answers)
+        self._missing = max(0, self._missing) + len(hostnames) * len(Question)
+        self._asked_at = anyio.current_time()
+
+    def _expects_answers(self, patience: float) -> bool:
+        """Whether some are missing that were asked for within *patience* seconds."""
+        return self._missing > 0 and anyio.current_time() - self._asked_at < patience
+
+    async def _take_answers(self, connection: Connection, put: Put) -> bool:
+        """Hand over what came, if something is expected; whether it was looked for."""
+        if not self._expects_answers(AGAIN):
+            return False
+        for question in Question:
+            answers = await self._take(connection, question)
+            self._missing -= len(answers)
+            await put(answers)
+        return True
 
     def _key(self, question: Question) -> str:
         return f"{self._options.global_keyprefix}{self._queue}.{question}"

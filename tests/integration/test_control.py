@@ -3,7 +3,8 @@
 import json
 import re
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import anyio
 import pytest
@@ -88,7 +89,7 @@ def test_an_inspection_tells_pool_queues_and_what_runs(valkey, tmp_path):
         wait_for(lambda: service.total("celery_queue_workers", queue="mail") == 1)
         wait_for(lambda: ("queue", "mail") in {p for s in depths(service) for p in s})
         with make_app(valkey.url) as app:
-            app.tasks["t.slow"].delay(6)
+            app.tasks["t.slow"].delay(12)
             wait_for(lambda: service.total("celery_worker_utilization_ratio") == 1 / 3)
         assert service.health()["checks"]["broker"]
         assert service.stop() == 0
@@ -220,8 +221,8 @@ def test_workers_of_rabbitmq_are_enabled_and_inspected(rabbitmq, tmp_path):
         wait_for(lambda: service.total("celery_queue_workers", queue="celery") == 1)
         wait_for(lambda: send_tasks(url, 3) or done(service) >= 3, 30)
         assert service.health()["checks"]["broker"]
-        assert not [each for each in rabbitmq.queues() if ".control." in each["name"]]
         assert service.stop() == 0
+    assert not [each for each in rabbitmq.queues() if ".control." in each["name"]]
 
 
 def test_what_rabbitmq_does_not_permit_is_named(rabbitmq, tmp_path):
@@ -251,3 +252,16 @@ def test_what_rabbitmq_does_not_permit_is_named(rabbitmq, tmp_path):
         ) as service,
     ):
         wait_for(lambda: service.total("celery_worker_pool_size") == 2, 60)
+
+
+def test_workers_that_appear_one_after_the_other_are_each_asked(rabbitmq, tmp_path):
+    names = [f"w{number}@test" for number in range(3)]
+    with (
+        running(tmp_path, rabbitmq.url(), *INSPECT, ready=False) as service,
+        ExitStack() as workers,
+    ):
+        for name in names:
+            workers.enter_context(worker(rabbitmq.url(), tmp_path / f"{name}.log", name=name))
+        for name in names:
+            wait_for(partial(service.total, "celery_worker_pool_size", worker=name), 40)
+        wait_for(lambda: service.total("celery_queue_workers", queue="celery") == 3, 40)
