@@ -1,10 +1,10 @@
 """What reads a broker, by the scheme of its URL: its events and its queues."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -28,6 +28,9 @@ from .sources.redis_control import RedisControl
 
 REDIS = "redis"
 RABBITMQ = "rabbitmq"
+
+Known: TypeAlias = Callable[[], Iterable[str]]
+Online: TypeAlias = Callable[[], Iterable[tuple[str, int, bool]]]
 
 
 class Named(Struct, frozen=True):
@@ -93,24 +96,15 @@ def _place_of(own: BrokerSettings) -> str:
     return redacted.partition(";")[0].partition("://")[2]
 
 
-class Heard(Protocol):
-    """What is known of a cluster from its events."""
-
-    @property
-    def queue_names(self) -> Iterable[str]:
-        """Queues that events named."""
-
-    def workers_online(self) -> Iterable[tuple[str, int, bool]]:
-        """Workers whose heartbeats come: hostname, pid, whether it is mute."""
-
-
-def broker_of(broker: Named, *, heard: Heard, tell: Tell) -> Broker:
+def broker_of(broker: Named, *, known: Known, tell: Tell, online: Online = tuple) -> Broker:
     """Return what reads a broker; opens nothing.
 
     Args:
         broker: which.
-        heard: what is known from its events.
+        known: queues that events named.
         tell: hears of what the sources do.
+        online: workers whose heartbeats come, to be asked where that is wanted: hostname, pid,
+            and whether it runs tasks and tells nothing of them.
 
     Raises:
         ConfigError: its URL or its options cannot be used.
@@ -120,13 +114,13 @@ def broker_of(broker: Named, *, heard: Heard, tell: Tell) -> Broker:
         raise ConfigError(f"inspect_interval = {interval:g} is neither 0 nor {AGAIN:g} or more")
     read = _rabbitmq if system_of(broker.settings) == RABBITMQ else _redis
     try:
-        return read(broker, heard=heard, tell=tell)
+        return read(broker, known=known, online=online, tell=tell)
     except RefusedError as error:
         which = f"broker {broker.name}" if broker.labelled else "broker"
         raise ConfigError(f"{which} is wrong: {error}") from None
 
 
-def _redis(watched: Named, *, heard: Heard, tell: Tell) -> Broker:
+def _redis(watched: Named, *, known: Known, online: Online, tell: Tell) -> Broker:
     name, settings = watched.name, watched.settings
     broker, options = parse_broker(settings.url, settings.broker_transport_options)
     replica = on_replica(broker) if settings.events_from == "replica" else None
@@ -135,7 +129,7 @@ def _redis(watched: Named, *, heard: Heard, tell: Tell) -> Broker:
     queues = RedisQueues(
         broker,
         name,
-        known=lambda: heard.queue_names,
+        known=known,
         configured=settings.queues,
         interval=settings.poll_interval,
         peek=settings.peek_messages,
@@ -147,7 +141,7 @@ def _redis(watched: Named, *, heard: Heard, tell: Tell) -> Broker:
     control = RedisControl(
         broker,
         name,
-        workers=partial(_online, heard),
+        workers=partial(_asked, online),
         rounds=Rounds(enable=settings.enable_events, inspect=settings.inspect_interval),
         inspects=settings.inspect_interval > 0,
         exchange=settings.control_exchange,
@@ -156,7 +150,7 @@ def _redis(watched: Named, *, heard: Heard, tell: Tell) -> Broker:
     return _broker(watched, broker.redacted, events, queues, control)
 
 
-def _rabbitmq(watched: Named, *, heard: Heard, tell: Tell) -> Broker:
+def _rabbitmq(watched: Named, *, known: Known, online: Online, tell: Tell) -> Broker:
     name, settings = watched.name, watched.settings
     addresses = amqp_address.parse(settings.url)
     own = settings.rabbitmq
@@ -174,7 +168,7 @@ def _rabbitmq(watched: Named, *, heard: Heard, tell: Tell) -> Broker:
     queues = RabbitMqQueues(
         addresses,
         name,
-        known=lambda: heard.queue_names,
+        known=known,
         configured=settings.queues,
         management=_management(own, addresses[0].vhost),
         queue_prefix=own.event_queue_prefix,
@@ -184,7 +178,7 @@ def _rabbitmq(watched: Named, *, heard: Heard, tell: Tell) -> Broker:
     control = AmqpControl(
         addresses,
         name,
-        workers=partial(_online, heard),
+        workers=partial(_asked, online),
         rounds=Rounds(enable=settings.enable_events, inspect=settings.inspect_interval),
         exchange=settings.control_exchange,
         event_exchange=settings.event_exchange,
@@ -211,8 +205,8 @@ def _management(own: RabbitmqSettings, vhost: str) -> Management | None:
     return Management(own.management, vhost, ca_certs=own.management_ca)
 
 
-def _online(heard: Heard) -> list[Asked]:
-    return [Asked(*worker) for worker in heard.workers_online()]
+def _asked(online: Online) -> list[Asked]:
+    return [Asked(*worker) for worker in online()]
 
 
 def _broker(watched: Named, url: str, events: Source, queues: Source, control: Source) -> Broker:

@@ -4,7 +4,6 @@ import pytest
 
 from stream.brokers import broker_of, named
 from stream.config import BrokerSettings, Settings
-from stream.core.engine import Engine
 from stream.errors import ConfigError
 
 
@@ -13,7 +12,7 @@ def several(*brokers):
 
 
 def read(broker):
-    return broker_of(broker, heard=Engine(), tell=lambda _: None)
+    return broker_of(broker, known=tuple, tell=lambda _: None)
 
 
 @pytest.mark.parametrize(

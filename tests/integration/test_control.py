@@ -60,7 +60,7 @@ def monitored(server):
 def test_a_worker_without_events_is_told_to_send_them(valkey, tmp_path):
     with (
         running(tmp_path, valkey.url, *ENABLE) as service,
-        celery_worker(APP, valkey.url, events=False) as quiet,
+        celery_worker(APP, valkey.url, task_events=False) as quiet,
     ):
         wait_for(lambda: service.total("celery_worker_up", worker=quiet.hostname) == 1)
         wait_for(lambda: run_tasks(valkey.url) or done(service) >= 10, 30)
@@ -71,7 +71,7 @@ def test_without_the_flags_nobody_is_asked(valkey, tmp_path):
     with (
         monitored(valkey) as commands,
         running(tmp_path, valkey.url) as service,
-        celery_worker(APP, valkey.url, events=False) as quiet,
+        celery_worker(APP, valkey.url, task_events=False) as quiet,
     ):
         run_tasks(valkey.url)
         processed = lambda: service.total("celery_worker_processed", worker=quiet.hostname)  # noqa: E731
@@ -104,7 +104,7 @@ def test_asking_touches_nothing_of_the_application(valkey, tmp_path):
     with (
         monitored(valkey) as commands,
         running(tmp_path, valkey.url, *ENABLE, *INSPECT) as service,
-        celery_worker(APP, valkey.url, events=False) as asked,
+        celery_worker(APP, valkey.url, task_events=False) as asked,
     ):
         wait_for(lambda: service.total("celery_worker_pool_size", worker=asked.hostname) > 0)
         (ours,) = {place(each) for each in commands() if is_asking(each)}
@@ -161,7 +161,7 @@ def test_an_inspection_finds_the_one_that_ended_unseen(valkey, tmp_path, long_fo
         pytest.skip("waits for the second inspection, a minute: --long")
     with (
         running(tmp_path, valkey.url, *ENABLE, *INSPECT) as service,
-        celery_worker(APP, valkey.url, concurrency=2, events=False) as asked,
+        celery_worker(APP, valkey.url, concurrency=2, task_events=False) as asked,
         make_app(valkey.url) as app,
     ):
         wait_for(lambda: service.total("celery_worker_pool_size", worker=asked.hostname) == 2)
@@ -186,7 +186,7 @@ def test_the_permissions_of_the_readme_suffice(valkey, tmp_path):
     url = grant(valkey, further=f"{ENABLING} {ANSWERS}")
     with (
         running(tmp_path, url, *ENABLE, *INSPECT) as service,
-        celery_worker(APP, valkey.url, concurrency=3, events=False),
+        celery_worker(APP, valkey.url, concurrency=3, task_events=False),
     ):
         wait_for(lambda: service.total("celery_worker_pool_size") == 3)
         wait_for(lambda: run_tasks(valkey.url) or done(service) >= 10, 30)
