@@ -51,6 +51,7 @@ class BrokerState(Struct):
     unacknowledged: int | None = None
     oldest_unacknowledged_at: float | None = None
     sampled_at: float | None = None
+    delayed: int | None = None
     holds_nothing_since: float | None = None
     """Since when workers hold no message; None while they hold some, or it is not known."""
 
@@ -67,6 +68,7 @@ class BrokerState(Struct):
         """Take in what concerns no single queue."""
         self.sampled_at = sample.received_at
         self.unacknowledged = sample.unacknowledged
+        self.delayed = sample.delayed
         self.oldest_unacknowledged_at = sample.oldest_unacknowledged_at
         if sample.unacknowledged != 0:
             self.holds_nothing_since = None
@@ -255,6 +257,7 @@ class QueueTable:
                 broker.unacknowledged,
                 _age(broker.oldest_unacknowledged_at, now),
                 broker.sampled_at,
+                broker.delayed,
             )
             for source, broker in sorted(self.brokers.items())
         )

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from ..events import (
     Frame,
+    Inspected,
     Message,
     QueueDepth,
     QueueSample,
@@ -23,7 +24,7 @@ from ..events import (
     Timestamp,
     Transport,
 )
-from .capture_lines import NO_PROPERTIES, DeliveryInfo, Gap, Header, Properties
+from .capture_lines import NO_PROPERTIES, DeliveryInfo, Gap, Header, InspectedLine, Properties
 
 SOURCE: Final = "capture"
 """The source of frames that name none."""
@@ -59,6 +60,7 @@ class _Line(_EventLine, gc=False):
     queues: tuple[QueueDepth, ...] = ()
     unacknowledged: int | None = None
     oldest_unacknowledged_at: float | None = None
+    delayed: int | None = None
     epoch: int = 1
     silent_since: float | None = None
     frame: str | None = None
@@ -179,7 +181,7 @@ def _read(found: _EventLine, line: bytes) -> Read:
     if _is_note(found):
         return _note(found)
     if _is_frame(found):
-        return _frame(found)
+        return _inspected(line) if found.frame == "inspected" else _frame(found)
     is_header = found.capture is not None and found.type is None
     return _header(line) if is_header else _event(found, line)
 
@@ -234,11 +236,28 @@ def _told(found: _Line, at: float) -> Read:
             return Tick(at, "" if found.source == SOURCE else found.source)
         case "queues":
             held, oldest = found.unacknowledged, found.oldest_unacknowledged_at
-            return QueueSample(at, found.source, found.queues, held, oldest)
+            return QueueSample(at, found.source, found.queues, held, oldest, found.delayed)
         case "subscribed":
             return Subscribed(at, found.source, found.epoch, found.silent_since)
         case _:
             return _invalid("a frame of an unknown kind")
+
+
+def _inspected(line: bytes) -> Inspected | Rejected:
+    try:
+        found = msgspec.json.decode(line, type=InspectedLine)
+    except _UNREADABLE as error:
+        return _invalid(str(error))
+    return Inspected(
+        found.t_recv,
+        found.source,
+        found.hostname,
+        found.asked_at,
+        found.pid,
+        found.pool,
+        found.consumes,
+        found.active,
+    )
 
 
 def _message(found: _Line, at: float, transport: Transport) -> Message | Rejected:
