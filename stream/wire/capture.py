@@ -71,6 +71,7 @@ class _Line(_EventLine, gc=False):
 
 Read: TypeAlias = Frame | Header | Gap | Rejected | None
 
+_INSPECTED: Final = "inspected"
 # An access to a member costs 50 ns on Python 3.11.
 _REDIS: Final = Transport.REDIS
 _EVENT: Final = Transport.EVENT
@@ -110,7 +111,7 @@ def _with_odd_ones(read: list[Read], found: list[_Line], block: bytes) -> list[R
     for number, (each, one) in enumerate(zip(read, found, strict=True)):
         if each is not None:
             continue
-        if _is_frame(one):
+        if _is_frame(one) and one.frame != _INSPECTED:  # which is read from the line itself
             read[number] = _frame(one)
             continue
         lines = lines or block.split(b"\n")
@@ -181,7 +182,7 @@ def _read(found: _EventLine, line: bytes) -> Read:
     if _is_note(found):
         return _note(found)
     if _is_frame(found):
-        return _inspected(line) if found.frame == "inspected" else _frame(found)
+        return _inspected(line) if found.frame == _INSPECTED else _frame(found)
     is_header = found.capture is not None and found.type is None
     return _header(line) if is_header else _event(found, line)
 
