@@ -225,7 +225,9 @@ def _watched(
         log = log.bind(broker=broker.name)
     tell = _all((IntakeTelemetry(aggregate), OccurrenceLog(log)))
     engine = engine_of(settings)
-    reader = broker_of(broker, known=lambda: engine.queue_names, tell=tell)
+    reader = broker_of(
+        broker, known=lambda: engine.queue_names, online=engine.workers_online, tell=tell
+    )
     compat = CompatSink(
         counting=bool(settings.compat),
         overflowed=partial(aggregate.counter(table.COMPAT_OVERFLOW).add, 1),

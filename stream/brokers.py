@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -12,17 +14,23 @@ from .errors import ConfigError, RefusedError
 from .occurrences import Tell
 from .sources import amqp_address
 from .sources.amqp import AmqpEvents
+from .sources.amqp_control import AmqpControl
 from .sources.amqp_position import Position
 from .sources.amqp_queue import Bounds, Retain
 from .sources.amqp_queues import RabbitMqQueues
 from .sources.base import Source
 from .sources.broker import on_replica, parse_broker
+from .sources.control import AGAIN, Asked, Rounds
 from .sources.queues import RedisQueues
 from .sources.rabbitmq_management import Management
 from .sources.redis import RedisEvents
+from .sources.redis_control import RedisControl
 
 REDIS = "redis"
 RABBITMQ = "rabbitmq"
+
+Known: TypeAlias = Callable[[], Iterable[str]]
+Online: TypeAlias = Callable[[], Iterable[tuple[str, int, bool]]]
 
 
 class Named(Struct, frozen=True):
@@ -44,7 +52,7 @@ class Broker(Struct, frozen=True):
     url: str
     """Without user and password."""
     sources: Mapping[str, Source]
-    """By what they read: its events and its queues."""
+    """By what they read: its events, its queues, and its workers' answers where they are asked."""
 
 
 def named(settings: Settings) -> tuple[Named, ...]:
@@ -88,26 +96,31 @@ def _place_of(own: BrokerSettings) -> str:
     return redacted.partition(";")[0].partition("://")[2]
 
 
-def broker_of(broker: Named, *, known: Callable[[], Iterable[str]], tell: Tell) -> Broker:
+def broker_of(broker: Named, *, known: Known, tell: Tell, online: Online = tuple) -> Broker:
     """Return what reads a broker; opens nothing.
 
     Args:
         broker: which.
         known: queues that events named.
         tell: hears of what the sources do.
+        online: workers whose heartbeats come, to be asked where that is wanted: hostname, pid,
+            and whether it runs tasks and tells nothing of them.
 
     Raises:
         ConfigError: its URL or its options cannot be used.
     """
+    interval = broker.settings.inspect_interval
+    if 0 < interval < AGAIN:
+        raise ConfigError(f"inspect_interval = {interval:g} is neither 0 nor {AGAIN:g} or more")
     read = _rabbitmq if system_of(broker.settings) == RABBITMQ else _redis
     try:
-        return read(broker, known=known, tell=tell)
+        return read(broker, known=known, online=online, tell=tell)
     except RefusedError as error:
         which = f"broker {broker.name}" if broker.labelled else "broker"
         raise ConfigError(f"{which} is wrong: {error}") from None
 
 
-def _redis(watched: Named, *, known: Callable[[], Iterable[str]], tell: Tell) -> Broker:
+def _redis(watched: Named, *, known: Known, online: Online, tell: Tell) -> Broker:
     name, settings = watched.name, watched.settings
     broker, options = parse_broker(settings.url, settings.broker_transport_options)
     replica = on_replica(broker) if settings.events_from == "replica" else None
@@ -125,10 +138,19 @@ def _redis(watched: Named, *, known: Callable[[], Iterable[str]], tell: Tell) ->
         held_interval=settings.held_interval,
         tell=tell,
     )
-    return _broker(watched, broker.redacted, events, queues)
+    control = RedisControl(
+        broker,
+        name,
+        workers=partial(_asked, online),
+        rounds=Rounds(enable=settings.enable_events, inspect=settings.inspect_interval),
+        inspects=settings.inspect_interval > 0,
+        exchange=settings.control_exchange,
+        options=options,
+    )
+    return _broker(watched, broker.redacted, events, queues, control)
 
 
-def _rabbitmq(watched: Named, *, known: Callable[[], Iterable[str]], tell: Tell) -> Broker:
+def _rabbitmq(watched: Named, *, known: Known, online: Online, tell: Tell) -> Broker:
     name, settings = watched.name, watched.settings
     addresses = amqp_address.parse(settings.url)
     own = settings.rabbitmq
@@ -153,8 +175,17 @@ def _rabbitmq(watched: Named, *, known: Callable[[], Iterable[str]], tell: Tell)
         interval=settings.poll_interval,
         tell=tell,
     )
+    control = AmqpControl(
+        addresses,
+        name,
+        workers=partial(_asked, online),
+        rounds=Rounds(enable=settings.enable_events, inspect=settings.inspect_interval),
+        exchange=settings.control_exchange,
+        event_exchange=settings.event_exchange,
+        queue_prefix=own.event_queue_prefix,
+    )
     url = ";".join(address.redacted for address in addresses)
-    return _broker(watched, url, events, queues)
+    return _broker(watched, url, events, queues, control)
 
 
 def _position(own: RabbitmqSettings, name: str) -> Position:
@@ -174,7 +205,13 @@ def _management(own: RabbitmqSettings, vhost: str) -> Management | None:
     return Management(own.management, vhost, ca_certs=own.management_ca)
 
 
-def _broker(watched: Named, url: str, events: Source, queues: Source) -> Broker:
-    name = watched.name
+def _asked(online: Online) -> list[Asked]:
+    return [Asked(*worker) for worker in online()]
+
+
+def _broker(watched: Named, url: str, events: Source, queues: Source, control: Source) -> Broker:
+    name, settings = watched.name, watched.settings
     sources = {f"{name} events": events, f"{name} queues": queues}
+    if settings.enable_events or settings.inspect_interval:
+        sources[f"{name} control"] = control
     return Broker(system_of(watched.settings), url, sources)

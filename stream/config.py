@@ -588,6 +588,23 @@ class BrokerOptions(Struct, frozen=True):
             "the trace that they belong to"
         ),
     ] = 1
+    enable_events: Annotated[
+        bool,
+        Meta(
+            description="Tell workers to send task events, as if started with `-E` (by Celery's "
+            "remote control): each once, and again while it sends none, at most once a minute"
+        ),
+    ] = False
+    inspect_interval: Annotated[
+        SecondsOrOff,
+        Meta(
+            description="Seconds, at least 60, between two questions to each worker: its pool, its "
+            "queues, what it runs (by Celery's remote control); 0: none"
+        ),
+    ] = 0.0
+    control_exchange: Annotated[str, Meta(description="As Celery's setting of this name")] = (
+        "celery"
+    )
     rabbitmq: RabbitmqSettings = RabbitmqSettings()
 
 

@@ -89,6 +89,8 @@ class QueueSample(Struct, frozen=True):
     """Messages that workers hold, over all queues of the database; None where not readable."""
     oldest_unacknowledged_at: float | None = None
     """When a worker fetched the one that is held longest."""
+    delayed: int | None = None
+    """Messages that the broker holds until their ETA (native delayed delivery); None: no such."""
 
 
 class Tick(Struct, frozen=True, gc=False):
@@ -110,7 +112,25 @@ class Subscribed(Struct, frozen=True, gc=False):
     """When the previous subscription was last known to work; None for the first."""
 
 
-Frame: TypeAlias = Message | QueueSample | Tick | Subscribed
+class Inspected(Struct, frozen=True, gc=False):
+    """What a worker answered to one question; None of what it was not asked."""
+
+    received_at: float
+    source: str
+    hostname: str
+    asked_at: float
+    """When the question was sent: what it says was so then or later."""
+    pid: int | None = None
+    """Of its main process."""
+    pool: int | None = None
+    """Tasks that it runs at once at most."""
+    queues: tuple[str, ...] | None = None
+    """The queues that it consumes."""
+    active: tuple[str, ...] | None = None
+    """The uuids of the tasks that it runs."""
+
+
+Frame: TypeAlias = Message | QueueSample | Tick | Subscribed | Inspected
 
 
 class _Event(Struct, frozen=True, gc=False, kw_only=True, tag_field="type"):

@@ -24,6 +24,7 @@ from .occurrences import (
     ItemsRecovered,
     ItemsSpooled,
     Occurrence,
+    QueuesPolled,
     RecordsLost,
     SourceLost,
     SourceOpened,
@@ -85,6 +86,7 @@ class OccurrenceLog:
     def __init__(self, log: FilteringBoundLogger) -> None:
         self._log = log
         self._lost: dict[str, str] = {}
+        self._unread: dict[str, str] = {}
         self._failing: dict[str, str] = {}
         self._rejected: set[str] = set()
         self._dropped: set[tuple[str, str]] = set()
@@ -97,15 +99,6 @@ class OccurrenceLog:
     def __call__(self, occurrence: Occurrence) -> None:
         """Write a line, if it says something new."""
         match occurrence:
-            case SourceLost(source, reason, retry_in, refused):
-                if self._lost.get(source) != reason:
-                    self._lost[source] = reason
-                    write = self._log.error if refused else self._log.warning
-                    event = "source.refused" if refused else "source.lost"
-                    write(event, source=source, reason=reason, retry_in=round(retry_in, 1))
-            case SourceOpened(source, epoch):
-                self._lost.pop(source, None)
-                self._log.info("source.opened", source=source, epoch=epoch)
             case ExportFailed(signal, count, reason, retry_in):
                 if self._failing.get(signal) != reason:
                     self._failing[signal] = reason
@@ -121,6 +114,26 @@ class OccurrenceLog:
                     self._dropped = {each for each in self._dropped if each[0] != signal}
                     self._spooling.discard(signal)
                     self._log.info("export.recovered", signal=signal)
+            case _:
+                self._source(occurrence)
+
+    def _source(self, occurrence: Occurrence) -> None:
+        match occurrence:
+            case SourceLost(source, reason, retry_in, refused):
+                if self._lost.get(source) != reason:
+                    self._lost[source] = reason
+                    write = self._log.error if refused else self._log.warning
+                    event = "source.refused" if refused else "source.lost"
+                    write(event, source=source, reason=reason, retry_in=round(retry_in, 1))
+            case SourceOpened(source, epoch):
+                self._lost.pop(source, None)
+                self._log.info("source.opened", source=source, epoch=epoch)
+            case QueuesPolled(source, _, _, problem):
+                if problem is None:
+                    self._unread.pop(source, None)
+                elif self._unread.get(source) != problem:
+                    self._unread[source] = problem
+                    self._log.warning("queues.unreadable", source=source, reason=problem)
             case _:
                 self._loss(occurrence)
 

@@ -64,6 +64,8 @@ class QueuesPolled(Struct, frozen=True, gc=False):
     seconds: float
     problems: int
     """Keys that could not be read (wrong type, no permission)."""
+    problem: str | None = None
+    """The first of them, in a sentence; None where there is none, or too many queues are all."""
 
 
 class Signal(StrEnum):

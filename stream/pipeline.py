@@ -13,7 +13,7 @@ import anyio.lowlevel
 from .channel import Channel
 from .core.effects import Effect
 from .core.engine import Engine
-from .events import Event, Frame, Message, QueueSample, Rejected, Subscribed, Tick
+from .events import Event, Frame, Inspected, Message, QueueSample, Rejected, Subscribed, Tick
 from .occurrences import EventsDecoded, EventsRejected, Tell
 from .sinks.base import Sink
 from .wire.codec import Decoded, decode
@@ -84,7 +84,7 @@ class Pipeline:
             self._tell(EventsDecoded(len(events)))
             events.clear()
 
-    def _effects_of(self, frame: QueueSample | Tick | Subscribed) -> Sequence[Effect]:
+    def _effects_of(self, frame: QueueSample | Tick | Subscribed | Inspected) -> Sequence[Effect]:
         match frame:
             case Tick():
                 return self._engine.tick(frame.received_at)
@@ -92,6 +92,8 @@ class Pipeline:
                 return self._engine.sample(frame)
             case Subscribed():
                 return self._engine.subscribed(frame)
+            case Inspected():
+                return self._engine.inspected(frame)
             case _:
                 assert_never(frame)
 

@@ -64,3 +64,14 @@ def test_a_wrong_broker_is_named_and_its_password_is_not():
     with pytest.raises(ConfigError, match=r"broker mail is wrong: ") as caught:
         [read(broker) for broker in named(brokers)]
     assert "secret" not in str(caught.value)
+
+
+def test_workers_are_asked_only_where_that_is_wanted():
+    silent = several(("shop", "redis://h"), ("mail", "amqp://h"))
+    asking = [
+        BrokerSettings(url="redis://h", name="shop", enable_events=True),
+        BrokerSettings(url="amqp://h", name="mail", inspect_interval=60.0),
+    ]
+    assert not [name for each in named(silent) for name in read(each).sources if "control" in name]
+    found = [read(each).sources for each in named(Settings(brokers=tuple(asking)))]
+    assert [list(each)[2:] for each in found] == [["shop control"], ["mail control"]]

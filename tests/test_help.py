@@ -2,6 +2,7 @@
 
 import re
 import shlex
+from itertools import groupby
 from pathlib import Path
 
 import click
@@ -23,8 +24,10 @@ def commands(text):
     lines = [line for block in blocks for line in block.splitlines()]
     inline = re.findall(r"`(celery-stream [^`]+)`", text)
     for line in (*lines, *inline):
-        for part in re.split(r"&&|\|", line):
-            words = shlex.split(part, comments=True)
+        lexer = shlex.shlex(line, posix=True, punctuation_chars="&|;")
+        lexer.whitespace_split = True
+        for ends, group in groupby(lexer, lambda word: word in {"&&", "|", ";"}):
+            words = [] if ends else list(group)
             names = [word.rpartition("/")[2] for word in words]
             if "celery-stream" in names:
                 yield words[names.index("celery-stream") + 1 :]

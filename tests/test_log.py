@@ -220,6 +220,7 @@ def test_what_is_ordinary_leaves_no_line():
         FramesReceived("redis", 7),
         EventsDecoded(7),
         QueuesPolled("redis", 0.1, 0),
+        QueuesPolled("redis", 0.1, 3),  # more queues than are measured
     ]
     assert lines_of(*ordinary) == []
 
@@ -234,3 +235,12 @@ def test_a_broker_that_refuses_is_an_error_that_somebody_must_mend():
         "reason": "wrong password",
         "retry_in": 60.0,
     }
+
+
+def test_a_key_that_cannot_be_read_is_told_when_that_begins_and_when_it_is_another():
+    def polled(problem):
+        return QueuesPolled("redis", 0.1, int(problem is not None), problem)
+
+    told = lines_of(*map(polled, ["no LINDEX", "no LINDEX", "no ZCARD", None, "no ZCARD"]))
+    assert {line["event"] for line in told} == {"queues.unreadable"}
+    assert [line["reason"] for line in told] == ["no LINDEX", "no ZCARD", "no ZCARD"]

@@ -13,6 +13,7 @@ from msgspec import Struct, structs
 from ..config import BeatRule, BeatSettings, Graces, StuckLimits, StuckRule
 from ..events import (
     Event,
+    Inspected,
     QueueDepth,
     QueueSample,
     Subscribed,
@@ -254,6 +255,14 @@ class Engine:
             self._emit(GapMarked(mark.source, mark.epoch, seconds, self._now))
         return effects
 
+    def inspected(self, answer: Inspected) -> list[Effect]:
+        """Take in what a worker answered."""
+        effects = self._begin(answer.received_at)
+        self._workers.inspected(answer)
+        for queue in answer.queues or ():
+            self._queues.hear_of(queue)
+        return effects
+
     def tick(self, now: float) -> list[Effect]:
         """Let time pass: judge workers and tasks, forget what is over."""
         effects = self._begin(now)
@@ -384,6 +393,10 @@ class Engine:
     def queue_names(self) -> tuple[str, ...]:
         """The queues that events named."""
         return tuple(self._queues.names)
+
+    def workers_online(self) -> tuple[tuple[str, int, bool], ...]:
+        """Whose heartbeats come: hostname, pid, and whether it runs tasks and tells nothing."""
+        return self._workers.online()
 
     def worker_records(self) -> tuple[WorkerRecord, ...]:
         """The records of all processes that are or were workers and are not forgotten yet."""

@@ -62,6 +62,16 @@ class Lane(Struct, eq=False, gc=False):
     idle_beats: int = 0
     excess_since: float | None = None
     """Since when it reports less work than we think it does."""
+    pool: int | None = None
+    """Tasks that it runs at once at most, as it said when asked; like what follows."""
+    queues: tuple[str, ...] | None = None
+    """The queues that it consumes."""
+    inspected_at: float = 0.0
+    """When it was asked what it runs, the last time that it answered."""
+    listed: dict[str, None] = {}
+    """Of `running`, those that it named then."""
+    absent: dict[str, float] = {}
+    """Of `running`, those that it did not name though they had begun -> when it answered."""
     running: dict[str, int] = {}
     """uuid -> deliveries that started here and did not end."""
 

@@ -11,6 +11,8 @@ from .view import BrokerGauge, QueueGauge
 
 RATE_WINDOW: Final = 60.0
 """Seconds over which the consumption of a queue is averaged."""
+FIRST_RATE_AFTER: Final = 10.0
+"""Seconds after which a queue that is new to us has a rate, until its first window is over."""
 FORGET_AFTER: Final = 3600.0
 """Seconds after which a queue that no poll finds any more is forgotten."""
 
@@ -34,6 +36,8 @@ class QueueState(Struct):
     window_began_at: float = 0.0
     consumed_before: int = 0
     rate: float | None = None
+    settled: bool = False
+    """Its first window is over."""
 
 
 class BrokerState(Struct):
@@ -47,6 +51,7 @@ class BrokerState(Struct):
     unacknowledged: int | None = None
     oldest_unacknowledged_at: float | None = None
     sampled_at: float | None = None
+    delayed: int | None = None
     holds_nothing_since: float | None = None
     """Since when workers hold no message; None while they hold some, or it is not known."""
 
@@ -63,6 +68,7 @@ class BrokerState(Struct):
         """Take in what concerns no single queue."""
         self.sampled_at = sample.received_at
         self.unacknowledged = sample.unacknowledged
+        self.delayed = sample.delayed
         self.oldest_unacknowledged_at = sample.oldest_unacknowledged_at
         if sample.unacknowledged != 0:
             self.holds_nothing_since = None
@@ -139,9 +145,15 @@ class QueueTable:
             queue.empty_since = None
         elif queue.empty_since is None:
             queue.empty_since = at
+        self._rate(queue, at)
+
+    def _rate(self, queue: QueueState, at: float) -> None:
         elapsed = at - queue.window_began_at
+        if elapsed < (RATE_WINDOW if queue.settled else FIRST_RATE_AFTER):
+            return
+        queue.rate = (queue.consumed - queue.consumed_before) / elapsed
         if elapsed >= RATE_WINDOW:
-            queue.rate = (queue.consumed - queue.consumed_before) / elapsed
+            queue.settled = True
             queue.window_began_at, queue.consumed_before = at, queue.consumed
 
     def _has_moved(self, queue: QueueState, depth: QueueDepth) -> bool:
@@ -245,6 +257,7 @@ class QueueTable:
                 broker.unacknowledged,
                 _age(broker.oldest_unacknowledged_at, now),
                 broker.sampled_at,
+                broker.delayed,
             )
             for source, broker in sorted(self.brokers.items())
         )

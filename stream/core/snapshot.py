@@ -22,7 +22,7 @@ from .trace import Trace
 from .traces import UNTRACED, Peeked
 
 _MAGIC: Final = b"celery-stream snapshot\n"
-VERSION: Final = 3
+VERSION: Final = 4
 _SIZE: Final = 4
 """Bytes of the version, and of the checksum."""
 

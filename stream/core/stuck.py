@@ -34,6 +34,8 @@ REASON_OF: Final = {
 }
 _SETTLED: Final = 10.0
 """Seconds: the end of what began later than this before a heartbeat may still be on its way."""
+_BELIEVED: Final = 180.0
+"""Seconds: what a worker said that it runs is taken to run for three of the shortest rounds."""
 _VERDICTS_PER_TICK: Final = 1_000
 """Of each phase: a backlog of a million that is over its limit at once is judged in pieces."""
 
@@ -69,7 +71,7 @@ class StuckWatch:
         for phase in range(LATER):
             unsure = [(task, limit) for task, limit in self._overdue(phase + UNSURE, now)]
             for task, limit in [*self._overdue(phase, now), *unsure]:
-                if self._is_certain(task, phase):
+                if self._is_certain(task, phase, now):
                     trace = self._traces.of(task, task.last)
                     self._emit(_stuck_began(task, phase, trace=trace, limit=limit, now=now))
                     self._tasks.move(task, phase + STUCK, task.kind)
@@ -86,11 +88,11 @@ class StuckWatch:
         )
         return list(islice(found, _VERDICTS_PER_TICK))
 
-    def _is_certain(self, task: Task, phase: int) -> bool:
+    def _is_certain(self, task: Task, phase: int, now: float) -> bool:
         """Whether there is evidence that the task is still there."""
         if phase == STARTED:
             return any(
-                each.lane is not None and self._works(each.lane)
+                each.lane is not None and self._works(each.lane, task, now)
                 for each in task.deliveries()
                 if each.state is State.STARTED
             )
@@ -99,8 +101,13 @@ class StuckWatch:
             return lane is None or (lane.state is WorkerState.ONLINE and not lane.unseen)
         return self._queues.may_hold(task.kind.queue)
 
-    def _works(self, lane: Lane) -> bool:
-        """Whether a worker's heartbeats account for all that has been running there for a while."""
+    def _works(self, lane: Lane, task: Task, now: float) -> bool:
+        """Whether a worker named the task when it was asked, or accounts for all that it runs.
+
+        The latter by its heartbeats, for what has been running there for a while.
+        """
+        if task.uuid in lane.listed and now - lane.inspected_at <= _BELIEVED:
+            return True
         if lane.state is not WorkerState.ONLINE or not lane.active:
             return False
         before = lane.beat_at - _SETTLED

@@ -36,6 +36,10 @@ class WorkerGauge(Struct, frozen=True):
     """Seconds that its clock is ahead of ours; None before the first event."""
     last_seen_at: float
     version: str | None
+    pool: int | None = None
+    """Tasks that it runs at once at most; None where it was not asked."""
+    queues: tuple[str, ...] | None = None
+    """The queues that it consumes; None where it was not asked."""
 
 
 class QueueGauge(Struct, frozen=True):
@@ -76,6 +80,8 @@ class BrokerGauge(Struct, frozen=True):
     oldest_unacknowledged_age: float | None
     sampled_at: float | None
     """When its queue keys were last read."""
+    delayed: int | None = None
+    """Messages that it holds until their ETA; None where it delivers at once."""
 
 
 class PeriodicGauge(Struct, frozen=True):

@@ -11,7 +11,7 @@ from itertools import takewhile
 from typing import Final
 
 from ..config import Graces
-from ..events import WorkerHeartbeat, WorkerOffline, WorkerOnline
+from ..events import Inspected, WorkerHeartbeat, WorkerOffline, WorkerOnline
 from .effects import Advice, Advised, Effect, EventsMissed, WorkerChanged, WorkerForgotten
 from .lanes import IDLE_BEATS, Lane
 from .progress import Progress
@@ -30,6 +30,8 @@ _FORGET_PRODUCER: Final = 600.0
 """Seconds: each web process is one, and they come and go."""
 _FORGET_WORKER: Final = 3600.0
 """Seconds for which a worker that went is still shown."""
+_MARGIN: Final = 1.0
+"""Seconds by which the clock of a worker may be wrong here although it was corrected."""
 _GHOST_LOOK: Final = 10.0
 """Seconds between two searches for fetched work that ran unseen: each reads all fetched tasks."""
 
@@ -110,6 +112,32 @@ class Workers:
         if was is not state:
             self._emit(WorkerChanged(lane.hostname, lane.pid, was, state, now))
 
+    def inspected(self, answer: Inspected) -> None:
+        """A worker answered what it is, or what it runs."""
+        lane = self._newest.get(answer.hostname)
+        if answer.pid is not None:
+            lane = self.lanes.get((answer.hostname, answer.pid))
+        if lane is None:
+            return
+        lane.pool = lane.pool if answer.pool is None else answer.pool
+        lane.queues = lane.queues if answer.queues is None else answer.queues
+        if answer.active is not None and answer.asked_at > lane.inspected_at:
+            lane.inspected_at = answer.asked_at
+            self._compare(lane, set(answer.active), answer)
+
+    def _compare(self, lane: Lane, active: set[str], answer: Inspected) -> None:
+        """Note which of the tasks that we think are running there are, and which are not.
+
+        What is not ended before it was asked, but for what began while the question was on its
+        way; the end of it may be on its way now.
+        """
+        lane.listed = {uuid: None for uuid in lane.running if uuid in active}
+        lane.absent = {
+            task.uuid: lane.absent.get(task.uuid, answer.received_at)
+            for task, delivery in self._running(lane)
+            if task.uuid not in active and _began_before(delivery, answer.asked_at)
+        }
+
     # -- time ----------------------------------------------------------------------------------
 
     def look(self, now: float) -> None:
@@ -122,6 +150,8 @@ class Workers:
             if self._judge(lane, now):
                 gone.add(id(lane))
             elif lane.state is WorkerState.ONLINE:
+                if lane.absent:
+                    self._give_up_absent(lane, now)
                 self._give_up_ghosts(lane, now)
                 if lane.unseen and lane.idle_beats >= IDLE_BEATS:
                     idle.add(id(lane))
@@ -176,8 +206,28 @@ class Workers:
             for task, delivery in self._running(lane)
             if (delivery.on_our_clock(delivery.started_at) or now) <= since
         ]
-        for task, delivery in old[: max(0, len(old) - lane.active)]:
+        excess = max(0, len(old) - lane.active)
+        if lane.inspected_at >= since:  # not those that it named since
+            old = [(task, delivery) for task, delivery in old if task.uuid not in lane.listed]
+        for task, delivery in old[:excess]:
             self._unknown(task, delivery, now, "idle_worker")
+
+    def _give_up_absent(self, lane: Lane, now: float) -> None:
+        """End what a worker did not name when it was asked what it runs, and of which no end came.
+
+        Unless it began anew since.
+        """
+        for task, delivery in list(self._running(lane)):
+            noted_at = lane.absent.get(task.uuid)
+            if noted_at is None or now - noted_at <= self._graces.offline:
+                continue
+            if _began_before(delivery, noted_at):
+                self._unknown(task, delivery, now, "not_active")
+        lane.absent = {
+            uuid: noted_at
+            for uuid, noted_at in lane.absent.items()
+            if now - noted_at <= self._graces.offline
+        }
 
     def _running(self, lane: Lane) -> Iterator[tuple[Task, Delivery]]:
         for uuid in lane.running:
@@ -294,6 +344,14 @@ class Workers:
         self.lanes = {(lane.hostname, lane.pid): lane for lane in known}
         self._newest = {lane.hostname: lane for lane in newest}
 
+    def online(self) -> tuple[tuple[str, int, bool], ...]:
+        """Hostname, pid and whether it is mute, of those whose heartbeats are fresh."""
+        return tuple(
+            (lane.hostname, lane.pid, lane.is_mute)
+            for lane in self.lanes.values()
+            if lane.state is WorkerState.ONLINE
+        )
+
     def any_online(self) -> bool:
         """Whether any worker's heartbeats are fresh."""
         return any(lane.state is WorkerState.ONLINE for lane in self.lanes.values())
@@ -315,10 +373,18 @@ class Workers:
                 lane.skew,
                 lane.beat_at,
                 lane.version,
+                lane.pool,
+                lane.queues,
             )
             for lane in self.lanes.values()
             if lane.state is not None
         )
+
+
+def _began_before(delivery: Delivery, asked_at: float) -> bool:
+    """Whether a run had begun, by a margin, when its worker was asked."""
+    began_at = delivery.on_our_clock(delivery.started_at)
+    return began_at is not None and began_at <= asked_at - _MARGIN
 
 
 def _is_worker(lane: Lane) -> bool:

@@ -1,6 +1,7 @@
 """Whether a broker can be used at all: reached, logged in to, opened. Pure."""
 
 from typing import Final
+from urllib.parse import unquote
 
 from msgspec import Struct
 
@@ -100,7 +101,7 @@ def _passed(stage: Stage, access: Access) -> str:
         case Stage.LOGGED_IN:
             return f"as user {access.user!r}"
         case Stage.OPENED:
-            return f"{place.rpartition('/')[2].rpartition('=')[2]} may be used"
+            return f"{unquote(place.rpartition('/')[2].rpartition('=')[2])} may be used"
 
 
 def _advice(stage: Stage, problem: Problem) -> str:

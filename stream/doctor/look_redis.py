@@ -14,6 +14,7 @@ from ..errors import ForbiddenError, LostError, StreamError
 from ..sources.address import RedisAddress
 from ..sources.bindings import Bindings
 from ..sources.broker import Alternates, Broker, SentinelBroker
+from ..sources.poll import Poll
 from ..sources.reach import reach
 from ..sources.redis import RedisEvents
 from ..sources.resp import Command, Connection, Reply
@@ -114,8 +115,9 @@ async def _grants(connection: Connection, wanted: Wanted, user: str) -> Grants:
 
 async def _queues(connection: Connection, wanted: Wanted) -> list[str]:
     """The queues whose keys are to be read; Celery's default one where none is known."""
-    bindings = Bindings(wanted.options.layout, wanted.exchange)
-    bound, _ = await bindings.look(connection, {_DEFAULT_QUEUE, *wanted.queues})
+    layout = wanted.options.layout
+    bindings = Bindings(layout, wanted.exchange)
+    bound = await bindings.look(Poll(connection, layout), {_DEFAULT_QUEUE, *wanted.queues})
     names = dict.fromkeys((*wanted.queues, *sorted(bound)))
     return [*names][:_MOST_QUEUES] or [_DEFAULT_QUEUE]
 

@@ -5,13 +5,13 @@ so that the page costs the same whatever happens. All of it is bounded.
 """
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from statistics import quantiles
 from typing import Final
 
 from ..core.view import View
-from ..sinks.history import Counts, Ended
+from ..sinks.history import Counts, Ended, ended_at, total_of
 from .answers import Quantiles, Sample, Totals
 from .watched import Brokers
 
@@ -110,12 +110,12 @@ class Samples:
         lately = [
             each
             for broker in self._brokers.values()
-            for each in _lately(broker.history.succeeded, now)
+            for each in _lately(broker.history.succeeded(), now)
         ]
         attempts = [attempt for _, attempt in lately if attempt is not None]
         self.wait = _quantiles(attempt.wait for attempt in attempts)
         self.run = _quantiles(attempt.run for attempt in attempts)
-        self.total = _quantiles(finished.total for finished, _ in lately)
+        self.total = _quantiles(total_of(end) for end, _ in lately)
 
 
 def totals(brokers: Brokers) -> Totals:
@@ -130,9 +130,9 @@ def totals(brokers: Brokers) -> Totals:
     )
 
 
-def _lately(ended: deque[Ended], now: float) -> list[Ended]:
-    newest = islice(reversed(ended), _ENOUGH)
-    return [each for each in newest if each[0].finished_at >= now - _LATELY]
+def _lately(ended: Iterator[Ended], now: float) -> list[Ended]:
+    newest = islice(ended, _ENOUGH)
+    return [each for each in newest if ended_at(each[0]) >= now - _LATELY]
 
 
 def _quantiles(values: Iterable[float | None]) -> Quantiles:

@@ -7,10 +7,11 @@ lately is kept for longer and knows it. Each fills in what the other does not ha
 from collections.abc import Iterable
 from operator import attrgetter
 
-from ..core.effects import AttemptEnded, TaskFinished
+from ..core.effects import AttemptEnded
 from ..core.look import DeliveryLook, TaskLook
 from ..core.states import State
 from ..core.trace import Trace
+from ..sinks.history import End, ended_at, total_of
 from ..sinks.identity import origin, process_span_id
 from .answers import Delivery, TaskDetail
 from .telling import Telling
@@ -41,7 +42,7 @@ class _Story:
 
     def told(self, now: float) -> TaskDetail:
         task, finished = self._task, self._finished
-        known: TaskLook | TaskFinished | AttemptEnded = task or finished or self._ends[-1]
+        known: TaskLook | End = task or finished or self._ends[-1]
         root_id, parent_id = self._kin()
         trace = origin(self._trace(), root_id, self._uuid)
         trace_id = f"{trace.trace_id:032x}"
@@ -64,7 +65,7 @@ class _Story:
             trace_id=trace_id,
             trace_source=trace.source.value,
             trace_url=self._telling.link(trace_id, span_id),
-            total=None if finished is None else finished.total,
+            total=None if finished is None else total_of(finished),
             deliveries=deliveries,
         )
 
@@ -77,7 +78,7 @@ class _Story:
 
     def _since(self) -> float:
         if self._finished is not None:
-            return self._finished.finished_at
+            return ended_at(self._finished)
         return self._ends[-1].ended_at if self._task is None else self._task.since
 
     def _kin(self) -> tuple[str | None, str | None]:

@@ -9,17 +9,17 @@ from typing import Final
 
 from msgspec import Struct
 
-from ..core.effects import StuckReason, TaskFinished
+from ..core.effects import StuckReason
 from ..core.kinds import Kind
 from ..core.look import Overdue, TaskLook
 from ..core.search import Search
 from ..core.states import State
-from ..sinks.history import Ended
+from ..sinks.history import End, Ended, ended_at, total_of
 from .answers import Failure, Failures, Stuck, StuckTasks, Task, Tasks
 from .telling import Telling
 from .watched import Brokers
 
-LOOKED_AT: Final = 20_000
+LOOKED_AT: Final = 15_000
 """Tasks in flight that one request looks at one by one: twenty milliseconds among a million."""
 MOST: Final = 100
 """Stuck tasks, and groups of failures, in one answer."""
@@ -77,7 +77,7 @@ def find(brokers: Brokers, wanted: Wanted, *, telling: Telling, now: float) -> T
     tasks: list[Task] = []
     in_flight = _add_in_flight(tasks, chosen, wanted) if wanted.in_flight else 0
     found = list(_ended(chosen, wanted.search)) if wanted.ended else []
-    newest = nlargest(wanted.limit - len(tasks), found, key=lambda each: each.ended[0].finished_at)
+    newest = nlargest(wanted.limit - len(tasks), found, key=lambda each: ended_at(each.ended[0]))
     tasks += (_of_end(each, telling) for each in newest)
     kept = sum(len(each.history) for each in chosen.values())
     return Tasks(now, tuple(tasks), in_flight, len(found), in_flight is not None, kept)
@@ -182,8 +182,8 @@ def _of_end(found: _Found, telling: Telling) -> Task:
         finished.kind.queue,
         found.state,
         None if attempt is None else attempt.hostname,
-        finished.finished_at,
-        max(0, finished.attempts - 1) if attempt is None else attempt.retries,
+        ended_at(finished),
+        0 if attempt is None else attempt.retries,
         ended=True,
         stuck=False,
         unsure=finished.inferred and found.state is finished.state,
@@ -192,13 +192,13 @@ def _of_end(found: _Found, telling: Telling) -> Task:
         started_at=None if attempt is None else attempt.started_at,
         wait=None if attempt is None else attempt.wait,
         run=finished.run,
-        total=finished.total,
+        total=total_of(finished),
         error_type=finished.error_type,
         error=_why_ended(finished, found, telling),
     )
 
 
-def _why_ended(finished: TaskFinished, found: _Found, telling: Telling) -> str | None:
+def _why_ended(finished: End, found: _Found, telling: Telling) -> str | None:
     if found.state is State.SUCCESS:
         return None
     return telling.error(found.ended[1]) or finished.reason

@@ -12,7 +12,7 @@ from msgspec import structs
 
 from .aggregate import Distribution, Family, Number
 from .instruments import Instrument
-from .labels import label
+from .labels import Labels, label
 
 BROKER: Final = "broker"
 """The attribute; absent from what concerns the process."""
@@ -46,9 +46,21 @@ def merged(common: Iterable[Family], brokers: Mapping[str, Iterable[Family]]) ->
 
 
 def _labelled(family: Family, instrument: Instrument, name: str) -> Family:
-    points: Iterable[Number | Distribution] = family.points
-    renamed = tuple([structs.replace(point, labels=(*point.labels, name)) for point in points])
-    return Family(instrument, cast("tuple[Number, ...]", renamed), family.started_at)
+    last = (name,)
+    renamed = [
+        # By position and not as copies: there are thousands of them at each scrape.
+        Number(point.labels + last, point.value, point.exemplar)
+        if type(point) is Number
+        else _distribution(cast("Distribution", point), last)
+        for point in family.points
+    ]
+    return Family(instrument, cast("tuple[Number, ...]", tuple(renamed)), family.started_at)
+
+
+def _distribution(point: Distribution, last: Labels) -> Distribution:
+    return Distribution(
+        point.labels + last, point.counts, point.sum, point.count, point.exponential, point.exemplar
+    )
 
 
 def _joined(families: list[Family]) -> Family:

@@ -146,13 +146,22 @@ def _events(tally: Tally) -> Iterable[tuple[str, int]]:
 
 
 def _consumers(gauges: "_Numbers", counted: Counts, view: View, *, alive: set[str]) -> None:
-    """Tell who serves a queue: the living workers that took something from it."""
+    """Tell who serves a queue: the living workers that took something from it, or say they do."""
     takers: dict[str, set[str]] = {label(queue.name): set() for queue in view.queues}
     for kind, hostname, tally in counted.tallies:
         if hostname in alive and kind.queue not in {None, OTHER} and tally.received:
             takers.setdefault(label(kind.queue), set()).add(hostname or "")
+    pools: dict[str, int] = {}
+    for gauge in view.workers:
+        if gauge.state in _ALIVE:
+            for queue in gauge.queues or ():
+                takers.setdefault(label(queue), set()).add(gauge.hostname)
+            if gauge.pool is not None:
+                pools[gauge.hostname] = pools.get(gauge.hostname, 0) + gauge.pool
     for queue, workers in takers.items():
-        processes = sum(counted.most_active.get(hostname, 0) for hostname in workers)
+        processes = sum(
+            pools.get(hostname, counted.most_active.get(hostname, 0)) for hostname in workers
+        )
         gauges.add(table.ACTIVE_CONSUMERS, len(workers), queue)
         gauges.add(table.ACTIVE_WORKERS, len(workers), queue)
         gauges.add(table.ACTIVE_PROCESSES, processes, queue)

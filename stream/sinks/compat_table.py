@@ -149,15 +149,16 @@ ACTIVE_WORKERS = _exporter(
     Type.GAUGE,
     ("queue_name",),
     "Workers that took tasks from the queue and are alive.",
-    difference="seen in events, no worker is asked: one that has taken nothing is not counted",
+    difference="seen in events: one that has taken nothing is counted only where it is asked "
+    "(`inspect_interval`)",
 )
 ACTIVE_PROCESSES = _exporter(
     "active_process_count",
     Type.GAUGE,
     ("queue_name",),
     "The most tasks that these workers were seen to run at once.",
-    difference="no worker is asked for the size of its pool: at most that, and less until it was "
-    "busy",
+    difference="the size of its pool only where a worker is asked (`inspect_interval`): else at "
+    "most that, and less until it was busy",
 )
 
 EVENTS = _flower(

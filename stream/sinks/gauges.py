@@ -5,6 +5,7 @@ are merged. The number of series is bounded by the tables' own limits.
 """
 
 from collections.abc import Callable, Iterable
+from itertools import chain
 
 from ..core.states import WorkerState
 from ..core.view import BrokerGauge, QueueGauge, TaskGauge, View, WorkerGauge
@@ -66,6 +67,7 @@ def gauges(view: View) -> tuple[Family, ...]:
         labels = label(periodic.kind.name), label(periodic.kind.queue)
         readings.most(table.BEAT_INTERVAL, periodic.every, *labels)
         readings.most(table.BEAT_OVERDUE, periodic.overdue, *labels)
+    _consumers(readings, view)
     readings.add(table.TASKS_IN_FLIGHT, view.tasks_in_flight)
     readings.add(table.TASKS_REMEMBERED, view.tasks_remembered)
     for name, count in view.evictions:
@@ -103,6 +105,7 @@ def _brokers(readings: _Readings, brokers: Iterable[BrokerGauge], *, at: float) 
     for gauge in brokers:
         source = label(gauge.source)
         readings.add(table.QUEUE_SIZE, gauge.unacknowledged, ALL_QUEUES, "unacknowledged")
+        readings.add(table.QUEUE_SIZE, gauge.delayed, ALL_QUEUES, "delayed")
         readings.most(table.QUEUE_UNACKNOWLEDGED_AGE, gauge.oldest_unacknowledged_age, ALL_QUEUES)
         readings.add(table.SOURCE_EPOCHS, gauge.epoch, source)
         readings.add(table.SOURCE_FRAME_AGE, _age(gauge.last_frame_at, at), source)
@@ -130,8 +133,24 @@ def _worker(readings: _Readings, worker: str, processes: list[WorkerGauge]) -> N
         active = gauge.active if gauge.state in _ALIVE else 0
         readings.add(table.WORKER_ACTIVE, active, worker)
         readings.add(table.WORKER_PROCESSED, gauge.processed, worker)
+    pools = [gauge.pool for gauge in processes if gauge.state in _ALIVE]
+    if pools and None not in pools:
+        size = sum(pool or 0 for pool in pools)
+        running = sum(gauge.active or 0 for gauge in processes)
+        readings.add(table.WORKER_POOL, size, worker)
+        readings.add(table.WORKER_UTILIZATION, running / size if size else None, worker)
     readings.add(table.WORKER_COVERAGE, _coverage(processes), worker)
     readings.add(table.WORKER_SKEW, max(processes, key=_last_seen).skew, worker)
+
+
+def _consumers(readings: _Readings, view: View) -> None:
+    """Count who consumes each queue; nobody only where every living worker said what it does."""
+    consumed = [gauge.queues for gauge in view.workers if gauge.state in _ALIVE]
+    for queue in chain.from_iterable(queues or () for queues in consumed):
+        readings.add(table.QUEUE_WORKERS, 1, label(queue))
+    if consumed and None not in consumed:
+        for gauge in view.queues:
+            readings.add(table.QUEUE_WORKERS, 0, label(gauge.name))
 
 
 def _coverage(processes: list[WorkerGauge]) -> float | None:

@@ -18,7 +18,10 @@ from .exceptions import MAX_TEXT, trimmed
 from .failure_groups import FailureGroups
 from .redaction import Redaction
 
-Ended: TypeAlias = tuple[TaskFinished, AttemptEnded | None]
+End: TypeAlias = TaskFinished | AttemptEnded
+"""What tells how a task ended. Where one delivery was all of it, nearly always, that says all;
+so nothing else is kept of it, and nothing that the garbage collector has to go through."""
+Ended: TypeAlias = tuple[End, AttemptEnded | None]
 """A task that ended, and the delivery that decided; None where that had been told before."""
 
 _SHARE: Final = 10
@@ -56,7 +59,7 @@ class History:
     def __init__(self, limit: int, redaction: Redaction) -> None:
         few = max(_LEAST, limit // _SHARE)
         self._redaction = redaction
-        self.succeeded: deque[Ended] = deque(maxlen=limit)
+        self._succeeded: deque[AttemptEnded | Ended] = deque(maxlen=limit)
         self.failed: deque[Ended] = deque(maxlen=few)
         self.earlier: deque[AttemptEnded] = deque(maxlen=few)
         """Deliveries whose end was not that of their task."""
@@ -78,9 +81,11 @@ class History:
                     attempt is not None
                     and attempt.uuid is effect.uuid
                     and attempt.state is _SUCCESS
+                    and not attempt.retries
+                    and not attempt.ordinal
                 ):
                     succeeded += 1
-                    self.succeeded.append((effect, attempt))  # nearly always
+                    self._succeeded.append(attempt)  # nearly always
                 else:
                     self._finish(effect, attempt)
                 attempt = None
@@ -99,16 +104,21 @@ class History:
 
     def __len__(self) -> int:
         """Tasks that are kept."""
-        return len(self.succeeded) + len(self.failed)
+        return len(self._succeeded) + len(self.failed)
 
     def tasks(self) -> Iterator[Ended]:
         """Tell the tasks that ended, the newest first of each kind: failed, then succeeded."""
-        return chain(reversed(self.failed), reversed(self.succeeded))
+        return chain(reversed(self.failed), self.succeeded())
 
-    def of(self, uuid: str) -> tuple[TaskFinished | None, list[AttemptEnded]]:
+    def succeeded(self) -> Iterator[Ended]:
+        """Tell the tasks that succeeded, the newest first."""
+        for each in reversed(self._succeeded):
+            yield each if isinstance(each, tuple) else (each, each)
+
+    def of(self, uuid: str) -> tuple[End | None, list[AttemptEnded]]:
         """Return what is known of one task: its end, and all ends of its deliveries in order."""
         attempts = [each for each in self.earlier if each.uuid == uuid]
-        finished: TaskFinished | None = None
+        finished: End | None = None
         for end, attempt in self.tasks():
             if end.uuid == uuid:
                 finished = end
@@ -129,7 +139,7 @@ class History:
             attempt = None
         self.counts.finished += 1
         if finished.state is _SUCCESS:
-            self.succeeded.append((finished, attempt))
+            self._succeeded.append((finished, attempt))
             return
         attempt = None if attempt is None else self._bounded(attempt)
         self.counts.failed += finished.state in _FAILED
@@ -147,3 +157,15 @@ class History:
         """Cut texts that are longer than what anybody is shown; hardly ever."""
         longest = max(len(attempt.exception or ""), len(attempt.traceback or ""))
         return attempt if longest <= MAX_TEXT else trimmed(attempt, self._redaction)
+
+
+def ended_at(end: End) -> float:
+    """When a task ended."""
+    return end.finished_at if isinstance(end, TaskFinished) else end.ended_at
+
+
+def total_of(end: End) -> float | None:
+    """Seconds from first sent to the end; None where either is not known."""
+    if isinstance(end, TaskFinished):
+        return end.total
+    return None if end.sent_at is None else max(0.0, end.ended_at - end.sent_at)

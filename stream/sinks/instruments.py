@@ -220,7 +220,8 @@ QUEUE_SIZE = _gauge(
     "celery.queue.size",
     "{message}",
     *("queue", "state"),
-    about="Messages ready, and unacknowledged ones where the broker tells (queue * is all).",
+    about="Messages ready; where the broker tells, unacknowledged ones, and delayed ones, which it "
+    "holds until their ETA (queue * is all).",
 )
 QUEUE_OLDEST_AGE = _gauge(
     "celery.queue.oldest.age", "s", "queue", about="Age of the message at the head."
@@ -242,6 +243,12 @@ QUEUE_OVERDUE = _gauge(
     "{message}",
     "queue",
     about="Messages that workers hold for so long that Redis will soon give them to another one.",
+)
+QUEUE_WORKERS = _gauge(
+    "celery.queue.workers",
+    "{worker}",
+    "queue",
+    about="Workers alive that say that they consume it (with `inspect_interval`).",
 )
 QUEUE_DRAIN_TIME = _gauge(
     "celery.queue.drain_time",
@@ -286,6 +293,18 @@ WORKER_ACTIVE = _gauge(
 )
 WORKER_PROCESSED = _gauge(
     "celery.worker.processed", "{task}", "worker", about="Tasks accepted since it began."
+)
+WORKER_POOL = _gauge(
+    "celery.worker.pool.size",
+    "{task}",
+    "worker",
+    about="Tasks that it runs at once at most (with `inspect_interval`).",
+)
+WORKER_UTILIZATION = _gauge(
+    "celery.worker.utilization",
+    "1",
+    "worker",
+    about="Tasks that it runs over those that it can run at once (with `inspect_interval`).",
 )
 WORKER_COVERAGE = _gauge(
     "celery.worker.event.coverage",

@@ -33,6 +33,9 @@ _head = Layout(">BHI").unpack_from
 _size = Layout(">Q").unpack_from
 _signature = Layout(">HH").unpack_from
 _ack = Layout(">BHIHHQBB").pack
+_content = Layout(">HHQH").pack
+_BASIC = 60
+_TYPES = 0xC000  # flags: a content type and a content encoding follow
 _DELIVER = b"\x00\x3c\x00\x3c"
 _OFFSET = b"\x0fx-stream-offset"
 _MAX_TYPES = 64
@@ -69,6 +72,9 @@ class Name(Enum):
     BASIC_CONSUME = (60, 20, "BssbbbbF")
     BASIC_CONSUME_OK = (60, 21, "s")
     BASIC_CANCEL = (60, 30, "sb")
+    BASIC_PUBLISH = (60, 40, "Bssbb")
+    QUEUE_DELETE = (50, 40, "Bsbbb")
+    QUEUE_DELETE_OK = (50, 41, "l")
 
     def __init__(self, group: int, number: int, layout: str) -> None:
         self.signature = (group, number)
@@ -116,8 +122,25 @@ def method(channel: int, name: Name, *arguments: Argument) -> bytes:
     """Write a method."""
     payload = bytes(dumps(name.layout, arguments)) if name.layout else b""
     body = b"".join(part.to_bytes(2, "big") for part in name.signature) + payload
-    head = bytes((_METHOD,)) + channel.to_bytes(2, "big") + len(body).to_bytes(4, "big")
-    return head + body + bytes((_END,))
+    return _frame(_METHOD, channel, body)
+
+
+def publish(channel: int, exchange: str, body: bytes) -> bytes:
+    """Write a message of JSON: the method, its header and its body, which fits into one frame."""
+    types = b"".join(bytes((len(word),)) + word for word in (b"application/json", b"utf-8"))
+    header = _content(_BASIC, 0, len(body), _TYPES) + types
+    return b"".join(
+        (
+            method(channel, Name.BASIC_PUBLISH, 0, exchange, "", False, False),
+            _frame(_HEADER, channel, header),
+            _frame(_BODY, channel, body),
+        )
+    )
+
+
+def _frame(kind: int, channel: int, payload: bytes) -> bytes:
+    head = bytes((kind,)) + channel.to_bytes(2, "big") + len(payload).to_bytes(4, "big")
+    return head + payload + bytes((_END,))
 
 
 def heartbeat() -> bytes:

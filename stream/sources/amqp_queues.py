@@ -8,7 +8,7 @@ absent queue is asked for again ever more rarely.
 AMQP cannot list queues: those that are measured are configured, were seen in events, or are
 Celery's default. With the management API it is those that it lists, and what consumers hold is
 known too. Queues of Celery's native delayed delivery hold tasks until their ETA: they are no
-backlog and are told apart.
+backlog, and are told as one number apart.
 """
 
 import re
@@ -167,6 +167,7 @@ class RabbitMqQueues:
             source=self.name,
             queues=tuple(_depth(each) for each in counts if not _is_delayed(each.name)),
             unacknowledged=_total(each.unacknowledged for each in counts),
+            delayed=_total(each.ready for each in counts if _is_delayed(each.name)),
         )
 
     async def _ask_management(self, poll: "_Poll") -> dict[str, ManagedQueue] | None:

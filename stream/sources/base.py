@@ -6,7 +6,8 @@ from typing import Protocol, TypeAlias
 from ..events import Frame
 
 Put: TypeAlias = Callable[[list[Frame]], Awaitable[None]]
-"""Hands frames over, in order, and takes ownership of the list."""
+"""Hands frames over, in order, and takes ownership of the list. A source that may have nothing to
+say for long hands over an empty one, which says that it is connected."""
 
 
 class Source(Protocol):

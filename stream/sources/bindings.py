@@ -8,9 +8,8 @@ SMEMBERS; none writes.
 from collections.abc import Iterable
 from itertools import islice
 
-from hiredis import ReplyError
-
 from ..wire.keys import Layout, carries_tasks
+from .poll import Poll
 from .resp import Connection, Reply
 
 # Ten steps of 1000 keys cost the server about a millisecond; a database with a million results
@@ -48,17 +47,17 @@ class Bindings:
         self._cursor = _START
         self._may_scan = True
 
-    async def look(self, connection: Connection, names: Iterable[str]) -> tuple[set[str], int]:
-        """Return the bound queues, and how many binding sets could not be read.
+    async def look(self, poll: Poll, names: Iterable[str]) -> set[str]:
+        """Return the bound queues.
 
         Args:
-            connection: to the broker.
+            poll: which this look is part of; counts the binding sets that could not be read.
             names: queues known otherwise, for the exchanges that may have their names.
 
         Raises:
             LostError: the connection broke.
         """
-        await self._scan(connection)
+        await self._scan(poll.connection)
         guessed = {self._layout.binding_key(name) for name in islice(names, _MAX_NAMES)}
         exchanges = {
             key: exchange
@@ -66,13 +65,13 @@ class Bindings:
             if (exchange := self._layout.exchange_of(key)) is not None
             and carries_tasks(exchange, self._event_exchange)
         }
-        replies = await connection.pipeline([("SMEMBERS", key) for key in exchanges])
+        replies = await poll.ask([("SMEMBERS", key) for key in exchanges])
         self.routes = {}
         queues: set[str] = set()
         for exchange, reply in zip(exchanges.values(), replies, strict=True):
             if isinstance(reply, list):
                 queues |= self._take_members(exchange, reply)
-        return queues, sum(isinstance(reply, ReplyError) for reply in replies)
+        return queues
 
     def _take_members(self, exchange: str, members: list[Reply]) -> set[str]:
         queues: set[str] = set()

@@ -13,6 +13,7 @@ from math import inf
 from typing import TypeAlias
 
 import anyio
+from hiredis import ReplyError
 
 from ..wire.keys import Layout, read_held
 from .resp import Command, Connection, Reply
@@ -44,7 +45,8 @@ class Holdings:
     queues: dict[str, Held] = field(default_factory=dict)
     complete: bool = False
     """Whether all that is held was read: else the counts are lower bounds."""
-    problems: int = 0
+    refused: tuple[Command, ReplyError] | None = None
+    """What the server did not let us do, the first time that it did not."""
 
     def add(self, queue: str | None, fetched_at: float, overdue_since: float) -> None:
         """Count one message; those that are held longest come first."""
@@ -87,22 +89,26 @@ class HeldMessages:
             self._found = await self._read(connection, routes, overdue_since)
             self._due_at = anyio.current_time() + self._interval
             return self._found
-        return replace(self._found, problems=0)  # they were told once
+        return replace(self._found, refused=None)  # they were told once
 
     async def _read(self, connection: Connection, routes: Routes, overdue_since: float) -> Holdings:
         """Read messages, the longest held first, within the budgets."""
         # One more than are read, to know whether that was all.
         command: Command = ("ZRANGE", self._layout.held_index, 0, _MAX_MESSAGES, "WITHSCORES")
         (reply,) = await connection.pipeline([command])
+        if isinstance(reply, ReplyError):
+            return Holdings(refused=(command, reply))
         if not isinstance(reply, list):
-            return Holdings(problems=1)
+            return Holdings()
         rows = list(_rows(reply))
         found, left = Holdings(), _MAX_BYTES
         for start in range(0, min(len(rows), _MAX_MESSAGES), _CHUNK):
             tags, times = zip(*rows[start : start + _CHUNK], strict=True)
             (values,) = await connection.pipeline([("HMGET", self._layout.held, *tags)])
+            if isinstance(values, ReplyError):
+                return replace(found, refused=(("HMGET", self._layout.held), values))
             if not isinstance(values, list):
-                return replace(found, problems=1)
+                return found
             for fetched_at, value in zip(times, values, strict=True):
                 if isinstance(value, bytes):  # else acknowledged meanwhile
                     left -= len(value)

@@ -22,6 +22,8 @@ class Poll:
     def __init__(self, connection: Connection, layout: Layout) -> None:
         self.connection = connection
         self.problems = 0
+        self.problem: str | None = None
+        """The first of them, in a sentence."""
         self._layout = layout
         self._bytes_left = _MAX_HEAD_BYTES
         self._head_bytes: dict[str, int] = {}
@@ -29,7 +31,7 @@ class Poll:
     async def depths(self, queues: list[str]) -> dict[str, dict[int, int]]:
         """Messages by queue and step; a queue of which one step is unreadable is left out."""
         places = [(name, *place) for name in queues for place in self._layout.queue_keys(name)]
-        lengths = await self._ask([("LLEN", key) for _, _, key in places])
+        lengths = await self.ask([("LLEN", key) for _, _, key in places])
         self.require(lengths, "llen")
         depths: dict[str, dict[int, int]] = {name: {} for name in queues}
         for (name, step, _), length in zip(places, lengths, strict=True):
@@ -45,7 +47,7 @@ class Poll:
         names = list(places)
         for start in range(0, len(names), _HEAD_CHUNK):
             chunk = names[start : start + _HEAD_CHUNK]
-            replies = await self._ask([("LINDEX", places[name], -1) for name in chunk])
+            replies = await self.ask([("LINDEX", places[name], -1) for name in chunk])
             for name, reply in zip(chunk, replies, strict=True):
                 message = reply if isinstance(reply, bytes) else b""  # None: taken meanwhile
                 heads[name] = read_head(message)
@@ -76,7 +78,7 @@ class Poll:
 
     async def _last(self, places: dict[str, str], counts: dict[str, int]) -> dict[str, list[Head]]:
         asked = [name for name, count in counts.items() if count]
-        replies = await self._ask([("LRANGE", places[name], -counts[name], -1) for name in asked])
+        replies = await self.ask([("LRANGE", places[name], -counts[name], -1) for name in asked])
         return {
             name: [read_head(each) for each in reply[::-1] if isinstance(each, bytes)]
             for name, reply in zip(asked, replies, strict=True)
@@ -86,7 +88,7 @@ class Poll:
     async def unacknowledged(self) -> tuple[int | None, float | None]:
         """How many messages workers hold, and when the oldest of them was fetched."""
         index = self._layout.held_index
-        count, oldest = await self._ask([("ZCARD", index), ("ZRANGE", index, 0, 0, "WITHSCORES")])
+        count, oldest = await self.ask([("ZCARD", index), ("ZRANGE", index, 0, 0, "WITHSCORES")])
         return count if isinstance(count, int) else None, _score(oldest)
 
     def require(self, replies: list[Reply], command: str) -> None:
@@ -96,11 +98,22 @@ class Poll:
                 doing, grant = "measure the queues", f"+{command} (see the README for all)"
                 raise self.connection.explain(reply, doing, grant)
 
-    async def _ask(self, commands: list[Command]) -> list[Reply]:
+    def note(self, command: Command, error: ReplyError) -> None:
+        """Count what could not be read."""
+        self.problems += 1
+        if self.problem is None:
+            verb, key, *_ = (str(word) for word in command)
+            doing, grant = f"read {key} with {verb}", f"+{verb.lower()} '%R~{key}'"
+            self.problem = str(self.connection.explain(error, doing, grant))
+
+    async def ask(self, commands: list[Command]) -> list[Reply]:
+        """Send commands that read a key each, in pieces; count what is refused."""
         replies: list[Reply] = []
         for start in range(0, len(commands), _CHUNK):
             replies += await self.connection.pipeline(commands[start : start + _CHUNK])
-        self.problems += sum(isinstance(reply, ReplyError) for reply in replies)
+        for command, reply in zip(commands, replies, strict=True):
+            if isinstance(reply, ReplyError):
+                self.note(command, reply)
         return replies
 
 

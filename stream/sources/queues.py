@@ -110,9 +110,12 @@ class RedisQueues:
                 began_at = anyio.current_time()
                 poll = Poll(connection, self._layout)
                 sample = await self._sample(poll)
-                self._tell(QueuesPolled(self.name, anyio.current_time() - began_at, poll.problems))
+                self._tell(self._polled(poll, anyio.current_time() - began_at))
                 await put([sample])
                 await self._sleep(self._interval)
+
+    def _polled(self, poll: Poll, seconds: float) -> QueuesPolled:
+        return QueuesPolled(self.name, seconds, poll.problems, poll.problem)
 
     async def _check(self, connection: Connection) -> None:
         """Refuse at once, and not when the first queue is known, where LLEN is forbidden."""
@@ -128,7 +131,8 @@ class RedisQueues:
         unacknowledged, oldest_at = await poll.unacknowledged()
         now = self._now()
         held = await self._held.look(poll.connection, self._bindings.routes, now=now)
-        poll.problems += held.problems
+        if held.refused is not None:
+            poll.note(*held.refused)
         return QueueSample(
             received_at=now,
             source=self.name,
@@ -146,10 +150,10 @@ class RedisQueues:
         If there are too many, the configured ones come first.
         """
         named = {*self._configured, *self._known()}
-        bound, problems = await self._bindings.look(poll.connection, {_DEFAULT_QUEUE, *named})
+        bound = await self._bindings.look(poll, {_DEFAULT_QUEUE, *named})
         wanted = [*dict.fromkeys(self._configured)]
         wanted += sorted((named | bound).difference(wanted))
-        poll.problems += problems + max(0, len(wanted) - _MAX_QUEUES)
+        poll.problems += max(0, len(wanted) - _MAX_QUEUES)
         return sorted(wanted[:_MAX_QUEUES]), bound.union(self._configured)
 
     def _without_vanished(

@@ -9,6 +9,7 @@ A capture is JSON Lines, UTF-8, one frame a line::
     {"t_recv", "frame": "tick", "source"}
     {"t_recv", "frame": "queues", "source", "queues", …}
     {"t_recv", "frame": "subscribed", "source", "epoch", "silent_since"}
+    {"t_recv", "frame": "inspected", "source", "hostname", "asked_at", "pid", "pool", …}
     {"control": "unrecorded", "count"}
 
 Bytes that are no UTF-8 stand in base64 under the same name with ``_b64``. Every frame is read back
@@ -17,12 +18,12 @@ equal to what it was, whatever its bytes. What a default says is left out.
 
 import json
 from collections.abc import Iterable
-from typing import Final, TypeAlias, assert_never
+from typing import Final, Literal, TypeAlias, assert_never
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType
 
-from ..events import Frame, Message, QueueDepth, QueueSample, Subscribed, Tick, Transport
+from ..events import Frame, Inspected, Message, QueueDepth, QueueSample, Subscribed, Tick, Transport
 
 FORMAT: Final = 1
 """Raised when a reader of the format before would read something wrong, not when a field is new."""
@@ -108,6 +109,7 @@ class _Queues(Struct, frozen=True, gc=False):
     unacknowledged: int | None
     oldest_unacknowledged_at: float | None
     frame: str = "queues"
+    delayed: int | UnsetType = UNSET
 
 
 class _Subscribed(Struct, frozen=True, gc=False):
@@ -118,12 +120,26 @@ class _Subscribed(Struct, frozen=True, gc=False):
     frame: str = "subscribed"
 
 
+class InspectedLine(Struct, frozen=True, gc=False, omit_defaults=True):
+    """An answer of a worker; its fields are called like none of the other lines'."""
+
+    t_recv: float
+    source: str
+    hostname: str
+    asked_at: float
+    frame: Literal["inspected"]
+    pid: int | None = None
+    pool: int | None = None
+    consumes: tuple[str, ...] | None = None
+    active: tuple[str, ...] | None = None
+
+
 class _Gap(Struct, frozen=True, gc=False):
     count: int
     control: str = "unrecorded"
 
 
-_Line: TypeAlias = _Plain | _Amqp | _Tick | _Queues | _Subscribed | _Gap | Header
+_Line: TypeAlias = _Plain | _Amqp | _Tick | _Queues | _Subscribed | InspectedLine | _Gap | Header
 
 _REDIS: Final = Transport.REDIS  # an access to the member costs 50 ns on Python 3.11
 _encode_lines: Final = msgspec.json.Encoder().encode_lines
@@ -171,11 +187,28 @@ def _line(frame: Frame) -> _Line:
                 frame.queues,
                 frame.unacknowledged,
                 frame.oldest_unacknowledged_at,
+                delayed=UNSET if frame.delayed is None else frame.delayed,
             )
         case Subscribed():
             return _Subscribed(frame.received_at, frame.source, frame.epoch, frame.silent_since)
+        case Inspected():
+            return _inspected(frame)
         case _:
             assert_never(frame)
+
+
+def _inspected(frame: Inspected) -> InspectedLine:
+    return InspectedLine(
+        frame.received_at,
+        frame.source,
+        frame.hostname,
+        frame.asked_at,
+        "inspected",
+        frame.pid,
+        frame.pool,
+        frame.queues,
+        frame.active,
+    )
 
 
 def _plain(frame: Message) -> _Plain:

@@ -1,12 +1,16 @@
 """What every source owes: see `stream.sources.base.Source`."""
 
+from functools import partial
+
 import anyio
 import pytest
 
 from stream.errors import LostError, RefusedError
 from stream.sources.address import RedisAddress
+from stream.sources.control import Rounds
 from stream.sources.queues import RedisQueues
 from stream.sources.redis import RedisEvents
+from stream.sources.redis_control import RedisControl
 from stream.sources.ticker import Ticker
 from tests.servers import free_port, wait_until
 
@@ -21,12 +25,27 @@ def queues(address, tell):
     return RedisQueues(address, "main", known=tuple, tell=tell, interval=0.02, timeout=2.0)
 
 
+def control(address, tell):  # noqa: ARG001
+    rounds = Rounds(enable=True, inspect=60.0)
+    sleep = partial(anyio.sleep, 0.02)
+    return RedisControl(
+        address,
+        "main",
+        workers=tuple,
+        rounds=rounds,
+        inspects=True,
+        timeout=2.0,
+        idle=0.05,
+        sleep=lambda _: sleep(),
+    )
+
+
 def ticker(address, tell):  # noqa: ARG001
     return Ticker(interval=0.02)
 
 
 every_source = pytest.mark.parametrize("make", [events, queues, ticker])
-every_connected_source = pytest.mark.parametrize("make", [events, queues])
+every_connected_source = pytest.mark.parametrize("make", [events, queues, control])
 
 
 class Taker:

@@ -3,7 +3,7 @@
 import pytest
 
 from stream.core.effects import QueueMoved, QueueStalled
-from stream.core.queues import FORGET_AFTER, RATE_WINDOW, QueueTable
+from stream.core.queues import FIRST_RATE_AFTER, FORGET_AFTER, RATE_WINDOW, QueueTable
 from stream.events import QueueDepth, QueueSample, Waiting
 from tests.builders import T0
 
@@ -104,13 +104,26 @@ def test_the_drain_time_is_the_depth_over_the_rate_of_the_last_window():
     assert queues.gauge().drain_time == 70 / (30 / RATE_WINDOW)
 
 
-def test_there_is_no_drain_time_before_a_window_is_over():
+def test_a_queue_that_is_new_has_a_rate_after_some_seconds_already():
+    queues = Queues()
+    queues.hear_of("celery")
+    queues.poll(0, depth(ready=100))
+    consumed(queues, 20)
+    queues.poll(FIRST_RATE_AFTER - 1, depth(ready=80))
+    assert queues.gauge().drain_time is None
+    queues.poll(FIRST_RATE_AFTER, depth(ready=80))
+    assert queues.gauge().drain_time == 80 / (20 / FIRST_RATE_AFTER)
+
+
+def test_the_rate_stands_for_a_window_once_the_first_is_over():
     queues = Queues()
     queues.hear_of("celery")
     queues.poll(0, depth(ready=100))
     consumed(queues, 30)
-    queues.poll(RATE_WINDOW - 1, depth(ready=70))
-    assert queues.gauge().drain_time is None
+    queues.poll(RATE_WINDOW, depth(ready=70))
+    consumed(queues, 60)
+    queues.poll(RATE_WINDOW + FIRST_RATE_AFTER, depth(ready=10))
+    assert queues.gauge().drain_time == 10 / (30 / RATE_WINDOW)
 
 
 def test_there_is_no_drain_time_where_nothing_drains():

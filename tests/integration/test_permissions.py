@@ -123,6 +123,50 @@ def test_keys_that_may_not_be_read_are_counted_and_the_rest_goes_on(valkey, tmp_
         assert service.samples("celery_queue_depth") == {}
 
 
+@pytest.mark.parametrize(
+    ("missing", "command", "key"),
+    [
+        ("+smembers", "SMEMBERS", "_kombu.binding.celery"),
+        ("%R~_kombu.binding.*", "SMEMBERS", "_kombu.binding.celery"),
+        ("+lindex", "LINDEX", "celery"),
+        ("%R~celery*", "LLEN", "celery"),
+        ("+zcard", "ZCARD", "unacked_index"),
+        ("+zrange", "ZRANGE", "unacked_index"),
+        ("%R~unacked_index", "ZCARD", "unacked_index"),
+    ],
+)
+def test_what_queues_need_is_named_once_and_the_rest_goes_on(
+    valkey, tmp_path, missing, command, key
+):
+    url = grant(valkey, without=[missing])
+    with make_app(valkey.url) as app:
+        app.tasks["t.ok"].delay()
+    with running(tmp_path, url, "--poll-interval", "0.1") as service:
+        wait_for(lambda: service.total("stream_queues_poll_duration_seconds_count") > 5)
+        told = [line for line in service.log() if line["event"] == "queues.unreadable"]
+        assert service.total("stream_queues_problems_total") > 5
+        assert service.health()["checks"]["broker"]
+    ((source, reason),) = [(line["source"], line["reason"]) for line in told]
+    assert source == "redis"
+    assert reason == (
+        f"{place_of(valkey)} does not let user {USER!r} read {key} with {command}: "
+        f"grant it with ACL SETUSER {USER} +{command.lower()} '%R~{key}'"
+    )
+
+
+def test_what_is_needed_to_look_at_what_workers_hold_is_named(valkey, tmp_path):
+    """HMGET is asked for only with --held-interval, and only of what is held."""
+    with valkey.client() as client:
+        client.zadd("unacked_index", {"tag": 1.0})
+        client.hset("unacked", "tag", "[]")
+    url = grant(valkey)
+    with running(tmp_path, url, "--held-interval", "1", "--poll-interval", "0.1") as service:
+        told = wait_for(
+            lambda: [line for line in service.log() if line["event"] == "queues.unreadable"]
+        )
+    assert "read unacked with HMGET: grant it with ACL SETUSER watcher +hmget" in told[0]["reason"]
+
+
 def an_event():
     """A heartbeat as it is on the wire."""
     beat = Process().heartbeat()

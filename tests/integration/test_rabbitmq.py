@@ -76,13 +76,14 @@ async def kept_open(*sources):
 
 
 @contextmanager
-def worker(url, log):
+def worker(url, log, *, events=True, name="w@test"):
     """A real worker on RabbitMQ. It says itself, by an event, when it is there."""
     kept = {name: text for name, text in os.environ.items() if not name.startswith("CELERY_")}
-    command = [sys.executable, "-m", "celery", "-A", APP, "worker", "-E", "-c", "2"]
+    command = [sys.executable, "-m", "celery", "-A", APP, "worker", "-c", "2"]
+    command += ["-E"] if events else []
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*command, "--without-mingle", "--hostname", "w@test"],
+            [*command, "--without-mingle", "--hostname", name],
             cwd=ROOT,
             env=kept | {"CELERY_BROKER_URL": url},
             stdin=subprocess.DEVNULL,

@@ -8,9 +8,12 @@ import pytest
 from stream.reading import Reading
 from tests.app_under_test import make_app
 from tests.integration.service import running
+from tests.integration.test_rabbitmq import send_tasks, worker
 from tests.otlp import Receiver
+from tests.rabbitmq import rabbitmq, rabbitmq_server
 from tests.servers import APP, Valkey, celery_worker, wait_for
 
+__all__ = ["rabbitmq", "rabbitmq_server"]
 TASKS = 20
 
 
@@ -74,6 +77,24 @@ def test_each_broker_has_its_own_series_spans_records_and_health(valkey, other, 
         lines = [json.loads(line) for line in (tmp_path / "stream.out").read_text().splitlines()]
         ended = [line["broker"] for line in lines if line["event"] == "celery.task.completed"]
         assert (ended.count("shop"), ended.count("mail")) == (TASKS, TASKS + 1)
+
+
+def test_one_may_be_redis_and_another_rabbitmq(valkey, rabbitmq, tmp_path):
+    with (
+        running(tmp_path, f"shop={valkey.url}", "--broker", rabbitmq.url(), ready=False) as service,
+        celery_worker(APP, valkey.url),
+        worker(rabbitmq.url(), tmp_path / "worker.log"),
+    ):
+        place = f"127.0.0.1:{rabbitmq.server.port}/{rabbitmq.name}"  # it was given no name
+        wait_for(lambda: service.total("celery_workers_active") == 2, 60)
+        run_tasks(valkey.url)
+        send_tasks(rabbitmq.url(), TASKS + 1)
+        wait_for(lambda: finished(service, "shop") == TASKS)
+        wait_for(lambda: finished(service, place) == TASKS + 1)
+        received = "messaging_client_consumed_messages_total"
+        assert service.total(received, broker="shop", messaging_system="redis") == TASKS
+        assert service.total(received, broker=place, messaging_system="rabbitmq") == TASKS + 1
+        assert service.stop() == 0
 
 
 def test_a_broker_that_goes_away_and_comes_back_leaves_the_other_in_sight(valkey, other, tmp_path):

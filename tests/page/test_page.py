@@ -1,5 +1,7 @@
 """The live page in a real browser: it shows, follows, finds, and can be used by everybody."""
 
+from datetime import UTC, datetime
+
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
@@ -271,6 +273,27 @@ def test_a_task_tells_its_story(tab):
     assert "#task" not in page.url
 
 
+def test_waiting_for_an_eta_is_told_from_waiting_for_the_worker(open_tab):
+    cluster = filled()
+    eta = datetime.fromtimestamp(T0 + 28.0, UTC).isoformat()
+    cluster.feed(
+        cluster.shop.sent("eta", 22.0, eta=eta),
+        cluster.worker.received("eta", 23.0, eta=eta),
+        cluster.worker.started("eta", 28.5),
+        cluster.worker.succeeded("eta", 29.0, runtime=0.5),
+    )
+    with site(cluster) as shown:
+        tab = open_tab()
+        visit(tab, shown, "/#task/eta")
+        bars = tab.page.locator("#task .timeline rect:not(.track)")
+        expect(bars).to_have_count(4)
+        kinds = [bars.nth(number).get_attribute("class") for number in range(4)]
+        assert kinds == ["waiting", "due", "fetched", "succeeded"]
+        widths = [round(float(bars.nth(number).get_attribute("width"))) for number in range(4)]
+        assert widths == [86, 429, 43, 43]  # 1, 5, 0.5 and 0.5 of 7 s
+        expect(tab.page.locator("#task .legend")).to_contain_text("before its ETA")
+
+
 def test_a_task_has_an_address(open_tab, shown):
     tab = open_tab()
     visit(tab, shown, "/#task/stuck")
@@ -327,6 +350,17 @@ def test_the_api_is_described_for_people(open_tab, shown, width):
     assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert tab.complaints == []
     assert tab.strayed(shown.url) == []
+
+
+def test_the_password_may_be_in_the_address(open_tab):
+    cluster = filled()
+    with site(cluster, access=AccessSettings(basic="me:pass")) as shown:
+        tab = open_tab()
+        tab.page.goto(shown.url.replace("://", "://me:pass@"))
+        expect(tab.page.locator("#workers-rows tr")).to_have_count(1)
+        tab.page.fill("#q", "charge")
+        expect(tab.page.locator("#tasks-rows tr")).to_have_count(1)
+        assert tab.complaints == []
 
 
 def test_a_browser_that_has_the_password_sees_all_of_it(open_tab):

@@ -1,5 +1,6 @@
 """The pages of celery-exporter and flower, of what happened and of what the tables hold."""
 
+from msgspec import structs
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from prometheus_client.parser import text_string_to_metric_families as read_text
 
@@ -159,6 +160,20 @@ def test_a_queue_has_the_messages_of_all_its_priorities_and_those_who_take_from_
         "active_process_count": 3,
     }
     assert set(of["idle"].values()) == {0}
+
+
+def test_workers_that_were_asked_are_counted_by_what_they_said():
+    sink = sink_of(Received(PAY, redelivered=False, hostname="a@box"))
+    asked = worker("b@box", active=1)
+    asked = structs.replace(asked, pool=8, queues=("payments", "idle"))
+    found = exporter(sink, view(worker("a@box", active=3), asked))
+    of = {
+        (name.removeprefix("celery_active_"), dict(labels)["queue_name"]): value
+        for (name, labels), value in found.items()
+        if name.startswith("celery_active_")
+    }
+    assert (of["worker_count", "payments"], of["worker_count", "idle"]) == (2, 1)
+    assert of["process_count", "idle"] == 8
 
 
 def test_flower_counts_events_and_only_those_that_came():

@@ -23,9 +23,21 @@ def worker(
     coverage=None,
     skew=None,
     last_seen_at=99.0,
+    pool=None,
+    queues=None,
 ):
     return WorkerGauge(
-        hostname, pid, state, active, processed, coverage, skew, last_seen_at, "5.4.0"
+        hostname,
+        pid,
+        state,
+        active,
+        processed,
+        coverage,
+        skew,
+        last_seen_at,
+        "5.4.0",
+        pool,
+        queues,
     )
 
 
@@ -171,3 +183,40 @@ def test_periodic_tasks_tell_their_interval_and_how_late_they_are():
     given = view(periodic=(gauge,))
     assert read(given, table.BEAT_INTERVAL) == {("app.clean", "celery"): 60.0}
     assert read(given, table.BEAT_OVERDUE) == {("app.clean", "celery"): 12.0}
+
+
+def test_a_pool_is_read_with_the_share_of_it_that_works():
+    given = view(workers=(worker(pool=4, active=1), worker("w2@host", pool=0)))
+    assert read(given, table.WORKER_POOL) == {("w1@host",): 4, ("w2@host",): 0}
+    assert read(given, table.WORKER_UTILIZATION) == {("w1@host",): 0.25}
+
+
+def test_a_pool_that_was_not_asked_for_or_is_gone_is_none():
+    given = view(workers=(worker(), worker("w2@host", state=WorkerState.LOST, pool=4)))
+    assert read(given, table.WORKER_POOL) == {}
+
+
+def queue(name):
+    return QueueGauge("redis", name, {0: 1}, None, None)
+
+
+def test_the_workers_of_a_queue_are_those_alive_that_say_so():
+    workers = (
+        worker(queues=("a", "b")),
+        worker("w2@host", queues=("a",)),
+        worker("w3@host", state=WorkerState.OFFLINE, queues=("a",)),
+    )
+    given = view(workers=workers, queues=(queue("a"), queue("nobody's")))
+    assert read(given, table.QUEUE_WORKERS) == {("a",): 2, ("b",): 1, ("nobody's",): 0}
+
+
+def test_nobody_consumes_a_queue_only_where_every_worker_said_what_it_does():
+    workers = (worker(queues=("a",)), worker("w2@host"))
+    given = view(workers=workers, queues=(queue("a"), queue("b")))
+    assert read(given, table.QUEUE_WORKERS) == {("a",): 1}
+    assert read(view(queues=(queue("b"),)), table.QUEUE_WORKERS) == {}
+
+
+def test_what_the_broker_holds_until_its_eta_is_told_apart():
+    given = view(brokers=(BrokerGauge("rabbitmq", 1, 0.0, None, None, None, 99.0, 3),))
+    assert read(given, table.QUEUE_SIZE) == {("*", "delayed"): 3}

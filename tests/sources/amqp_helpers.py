@@ -33,9 +33,10 @@ def events_of(url, *, told=None, **options):
 class Publisher:
     """Numbers its messages, and sends again what the server did not confirm."""
 
-    def __init__(self, server, vhost="/"):
+    def __init__(self, server, vhost="/", body=str):
         self._place = f"127.0.0.1:{server.port}"
         self._vhost = vhost
+        self._body = body
         self.confirmed = 0
         self._stop = Event()
 
@@ -55,7 +56,7 @@ class Publisher:
             declare_exchange(channel)
             while not self._stop.is_set():
                 # What was sent before the server was ready for it is never confirmed.
-                publish(channel, str(self.confirmed).encode(), confirm_timeout=2)
+                publish(channel, self._body(self.confirmed).encode(), confirm_timeout=2)
                 self.confirmed += 1
 
     @contextmanager

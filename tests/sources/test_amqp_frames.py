@@ -193,3 +193,13 @@ def test_the_mean_size_is_that_of_the_bodies():
     data = Wire().deliver(1, b"12").deliver(2, b"1234").data
     assert read(data).mean_bytes == 3.0
     assert read(b"").mean_bytes == 0.0
+
+
+@pytest.mark.parametrize("body", [b"{}", b"x" * 100_000])
+def test_what_is_published_is_what_py_amqp_reads(body):
+    """Its writer, with the same message: the frames are the same, byte for byte."""
+    wire = Wire()
+    wire.frame_max = frames.FRAME_MAX
+    arguments = dumps("Bssbb", (0, "celery.pidbox", "", False, False))
+    wire._write(1, 1, (60, 40), arguments, amqp.Message(body, **JSON))
+    assert frames.publish(1, "celery.pidbox", body) == wire.data

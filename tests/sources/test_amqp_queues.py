@@ -2,6 +2,7 @@ import itertools
 
 import amqp
 import pytest
+from kombu import Connection
 
 from stream.events import QueueSample
 from stream.sources.amqp_address import parse
@@ -108,6 +109,26 @@ async def test_tasks_that_wait_for_their_time_are_no_backlog(rabbitmq, managed):
         declare(rabbitmq, f"celery_delayed_{level}", messages=5)
     sample = await sample_of(queues_of(rabbitmq, managed=managed), lambda s: any(ready(s).values()))
     assert ready(sample) == {"celery": 1}
+    assert sample.delayed == 10
+
+
+async def test_without_native_delayed_delivery_nothing_is_delayed(rabbitmq):
+    declare(rabbitmq, "celery", messages=1)
+    sample = await sample_of(queues_of(rabbitmq), lambda sample: any(ready(sample).values()))
+    assert sample.delayed is None
+
+
+async def test_tasks_that_celery_delays_in_the_broker_are_counted(rabbitmq):
+    kombu = pytest.importorskip(
+        "kombu.transport.native_delayed_delivery", reason="this kombu does not delay messages"
+    )
+    with Connection(rabbitmq.url()) as connection:
+        kombu.declare_native_delayed_delivery_exchanges_and_queues(connection, "quorum")
+        with connection.Producer() as producer:
+            for countdown in (60, 3600, 100_000):
+                key = kombu.calculate_routing_key(countdown, "celery")
+                producer.publish({}, exchange=kombu.level_name(27), routing_key=key)
+    await sample_of(queues_of(rabbitmq), lambda sample: sample.delayed == 3)
 
 
 async def test_a_queue_that_vanishes_is_left_out_and_counted(rabbitmq):

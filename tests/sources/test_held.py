@@ -95,7 +95,10 @@ async def test_a_refusal_is_a_problem_that_is_told_once(valkey):
         hold(client, "a", NOW)
     user = {"username": "me", "password": "pw"}
     first, second = [await look(valkey, times=times, **user) for times in (1, 2)]
-    assert [(each.problems, each.complete) for each in (first, second)] == [(1, False), (0, False)]
+    assert [(each.refused is None, each.complete) for each in (first, second)] == [
+        (False, False),
+        (True, False),
+    ]
 
 
 async def test_between_two_looks_the_last_one_is_remembered(valkey):

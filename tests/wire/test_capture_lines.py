@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream.events import (
+    Inspected,
     Message,
     QueueDepth,
     QueueSample,
@@ -62,6 +63,7 @@ samples = st.builds(
     queues=st.lists(depths, max_size=3).map(tuple),
     unacknowledged=st.none() | counts,
     oldest_unacknowledged_at=st.none() | instants,
+    delayed=st.none() | counts,
 )
 marks = st.builds(
     Subscribed,
@@ -70,10 +72,22 @@ marks = st.builds(
     epoch=st.integers(1, 2**31),
     silent_since=st.none() | instants,
 )
+answers = st.builds(
+    Inspected,
+    received_at=instants,
+    source=texts,
+    hostname=texts,  # what is no Unicode is no answer: see `control`
+    asked_at=instants,
+    pid=st.none() | counts,
+    pool=st.none() | counts,
+    queues=st.none() | st.lists(texts, max_size=3).map(tuple),
+    active=st.none() | st.lists(texts, max_size=3).map(tuple),
+)
 frames = (
     messages
     | samples
     | marks
+    | answers
     | st.builds(
         Tick, received_at=instants, source=st.just("") | texts.filter(lambda text: text != SOURCE)
     )
@@ -113,7 +127,7 @@ def test_the_strategies_know_all_fields_of_the_frames():
     drawn = {
         QueueDepth: "name ready oldest oldest_timelimit waiting unacknowledged "
         "oldest_unacknowledged_at overdue",
-        QueueSample: "received_at source queues unacknowledged oldest_unacknowledged_at",
+        QueueSample: "received_at source queues unacknowledged oldest_unacknowledged_at delayed",
         Waiting: "uuid retries traceparent tracestate sentry_trace",
     }
     assert field_names() == {kind: set(names.split()) for kind, names in drawn.items()}

@@ -13,7 +13,7 @@ export function listen(url, handlers, onState) {
   function open() {
     clearTimeout(timer);
     if (source || document.hidden) return;
-    source = new EventSource(url);
+    source = new EventSource(new URL(url, location.origin));
     source.onopen = () => onState(true);
     source.onerror = () => {
       close();
@@ -36,7 +36,8 @@ export function listen(url, handlers, onState) {
 
 /** Ask for JSON; an answer that says what is wrong is thrown. */
 export async function ask(path, signal) {
-  const answer = await fetch(path, { signal, headers: { accept: "application/json" } });
+  // Not relative to the page: its address may hold a password, with which nothing can be fetched.
+  const answer = await fetch(new URL(path, location.origin), { signal, headers: { accept: "application/json" } });
   const body = await answer.json().catch(() => ({ error: `The service answered ${answer.status}.` }));
   if (!answer.ok) throw Object.assign(new Error(body.error), { status: answer.status });
   return body;

@@ -148,7 +148,11 @@ function segments(delivery, task) {
   const found = [];
   const add = (kind, from, to) => from != null && to != null && found.push([kind, from, Math.max(from, to)]);
   add("waiting", sent, received ?? started ?? ended);
-  add("fetched", received, started ?? ended);
+  const left = started ?? ended; // its place at the worker
+  if (delivery.eta != null && received != null && delivery.eta > received) {
+    add("due", received, left == null ? null : Math.min(delivery.eta, left));
+    add("fetched", Math.min(delivery.eta, left ?? delivery.eta), left);
+  } else add("fetched", received, left);
   add(runningAs(delivery.state), started, ended);
   return found;
 }
@@ -160,6 +164,7 @@ function runningAs(state) {
 
 const KINDS = {
   waiting: ["wait", "in the queue"],
+  due: ["idle", "at the worker, before its ETA"],
   fetched: ["warn", "at the worker"],
   running: ["busy", "running"],
   succeeded: ["good", "ran, and succeeded"],
