@@ -6,7 +6,7 @@ receiver has taken what was made. What a receiver refuses, or does not take for 
 and told; nothing goes to a spool, since the capture itself can be sent again.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
 import anyio
@@ -14,11 +14,22 @@ from msgspec.structs import replace
 from opentelemetry.sdk.metrics.export import MetricsData
 from opentelemetry.sdk.resources import Resource
 
-from .assembly import aggregate_of, log_sink, metrics_resource, metrics_sink, span_sink
+from .assembly import (
+    aggregate_of,
+    decoder_of,
+    engine_of,
+    log_sink,
+    metrics_resource,
+    metrics_sink,
+    span_sink,
+)
+from .brokers import RABBITMQ, REDIS
 from .config import Settings
 from .core.effects import Effect
+from .core.engine import Engine
 from .core.view import View
 from .errors import ConfigError, RefusedError
+from .events import Frame, Message, Transport
 from .export.buffer import Buffer, Ledger
 from .export.delivery import Delivery
 from .export.encoding import encode_metrics
@@ -31,6 +42,9 @@ from .sinks.by_broker import merged
 from .sinks.gauges import gauges
 from .sinks.otel_metrics import metrics_data
 from .sinks.sampling import Sampler
+from .sources.amqp_address import SCHEMES
+from .wire.capture_lines import Header
+from .wire.codec import Decoded
 
 T = TypeVar("T")
 
@@ -41,6 +55,11 @@ _BATCH_AGE: Final = 0.1
 _WAITING_BATCHES: Final = 4
 """Of each signal: one is sent, one encoded, and two keep both busy."""
 _WAITING_COLLECTIONS: Final = 4
+_ITEMS: Final = {
+    Signal.TRACES: "spans",
+    Signal.LOGS: "records",
+    Signal.METRICS: "collections of all metrics",
+}
 _NO_LIMIT: Final = 2**40
 """Of the buffers: it is we who wait. What one tick tells may be more than any limit."""
 _ENDING: Final = 5.0
@@ -60,7 +79,7 @@ class Exporting:
 
     def __init__(self, settings: Settings, *, patience: float = PATIENCE) -> None:
         otlp = settings.otlp
-        self.settings = settings
+        self._settings = settings
         self._patience = patience
         self._waiting_items = _WAITING_BATCHES * otlp.batch_items
         self._telemetry = Telemetry(
@@ -87,19 +106,39 @@ class Exporting:
 
     # -- what is told --------------------------------------------------------------------------
 
+    @property
+    def decode(self) -> Callable[[Message], Decoded]:
+        """Reads messages."""
+        return decoder_of(self._settings.log_records)
+
+    @property
+    def longest_grace(self) -> float:
+        """Seconds after which its engines have given up whoever was silent."""
+        return self._settings.graces.longest
+
+    def engine(self) -> Engine:
+        """Make the engine of the settings; it tells the records of what it forgets."""
+        return engine_of(self._settings, records=True)
+
     def begin(
-        self, broker: str | None, at: float, *, system: str, view: Callable[[float], View]
+        self,
+        broker: str | None,
+        first: Frame,
+        *,
+        headers: Sequence[Header],
+        view: Callable[[float], View],
     ) -> Sink:
         """Return the sink of one engine's effects.
 
         Args:
             broker: what its broker is called; None where it is the only one.
-            at: when its first frame arrived.
-            system: its broker, as ``messaging.system`` names it.
+            first: its first frame.
+            headers: of the files so far.
             view: reads its tables.
         """
-        settings, telemetry = self.settings, self._telemetry
-        aggregate = aggregate_of(settings, started_at=at)
+        settings, telemetry = self._settings, self._telemetry
+        system = _system_of(first, headers)
+        aggregate = aggregate_of(settings, started_at=first.received_at)
         traced = telemetry.spans is not None
         sinks = (
             metrics_sink(settings, aggregate, system=system, traced=traced),
@@ -176,6 +215,16 @@ class Exporting:
     def is_complete(self) -> bool:
         """Whether the receivers took everything."""
         return all(ledger.sent == ledger.accepted for ledger in self.ledgers().values())
+
+    def told(self) -> Iterator[str]:
+        """Say what became of everything, a line for each signal."""
+        for signal, ledger in self.ledgers().items():
+            lost = {str(reason): count for reason, count in ledger.dropped.items() if count}
+            fates = {"sent": ledger.sent, "rejected": ledger.rejected, **lost}
+            counts = ", ".join(f"{count:,} {fate}" for fate, count in fates.items())
+            problem = self.problems.get(signal)
+            last = f" (last problem: {problem})" if problem else ""
+            yield f"exported {signal}: {counts} of {ledger.accepted:,} {_ITEMS[signal]}{last}"
 
     def ledgers(self) -> dict[Signal, Ledger]:
         """Tell what became of everything; of metrics, collections are counted."""
@@ -258,6 +307,19 @@ class _WhileOpen:
         if self._is_open():
             for sink in self._sinks:
                 sink.accept(effects)
+
+
+def _system_of(first: Frame, headers: Sequence[Header]) -> str:
+    """Return which broker a frame is of, as ``messaging.system`` names it."""
+    if isinstance(first, Message) and first.transport is Transport.AMQP:
+        return RABBITMQ
+    for header in headers:
+        if header.brokers and first.source not in header.brokers:
+            continue
+        at = header.brokers.index(first.source) if header.brokers else 0
+        if header.origin[at : at + 1] and header.origin[at].partition("://")[0] in SCHEMES:
+            return RABBITMQ
+    return REDIS
 
 
 def _encoded(collections: Sequence[MetricsData]) -> bytes:

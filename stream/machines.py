@@ -4,30 +4,68 @@ Each of those has an engine of its own, as it had when it was recorded, and what
 carries its name.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import chain, groupby
+from typing import Protocol
 
 from msgspec import Struct, structs
 
-from .assembly import decoder_of, engine_of
-from .brokers import RABBITMQ, REDIS
 from .channel import Channel, Overflow
 from .config import Graces
 from .core.early import PATIENCE
 from .core.engine import Engine
 from .core.record import WorkerRecord
 from .core.view import View
-from .events import Frame, Message, Tick, Transport
-from .exporting import Exporting
+from .events import Frame, Message, Tick
 from .occurrences import Tell
 from .pipeline import Pipeline
 from .sinks.base import Sink
-from .sources.amqp_address import SCHEMES
 from .sources.capture import Capture
-from .wire.codec import decode
+from .wire.capture_lines import Header
+from .wire.codec import Decoded, decode
 
 _ALONE = ""
 """Stands for the one engine of all brokers that were not recorded together."""
+
+
+class Export(Protocol):
+    """What sends the effects of a reading; see `exporting`, which brings all that a delivery needs.
+
+    Those who send nothing do not wait for that to be imported.
+    """
+
+    @property
+    def decode(self) -> Callable[[Message], Decoded]:
+        """Reads messages."""
+
+    @property
+    def longest_grace(self) -> float:
+        """Seconds after which its engines have given up whoever was silent."""
+
+    def engine(self) -> Engine:
+        """Make an engine; it tells the records of what it forgets."""
+
+    def begin(
+        self,
+        broker: str | None,
+        first: Frame,
+        *,
+        headers: Sequence[Header],
+        view: Callable[[float], View],
+    ) -> Sink:
+        """Return the sink of the effects of an engine, whose first frame has come."""
+
+    def pass_time(self, now: float) -> None:
+        """Time passed."""
+
+    def close(self, at: float) -> None:
+        """The capture ends."""
+
+    async def until_room(self) -> None:
+        """Wait until more may be made."""
+
+    async def send(self, read: Callable[[], Awaitable[None]]) -> None:
+        """Deliver what comes while *read* runs, and then the rest."""
 
 
 class _Machine(Struct, frozen=True):
@@ -47,13 +85,13 @@ class Machines:
     """
 
     def __init__(
-        self, capture: Capture, sinks: Sequence[Sink], *, export: Exporting | None, tell: Tell
+        self, capture: Capture, sinks: Sequence[Sink], *, export: Export | None, tell: Tell
     ) -> None:
         self._capture = capture
         self._sinks = sinks
         self._export = export
         self._tell = tell
-        self._decode = decode if export is None else decoder_of(export.settings.log_records)
+        self._decode = decode if export is None else export.decode
         self._machines: dict[str, _Machine] = {}
 
     # -- frames --------------------------------------------------------------------------------
@@ -84,26 +122,13 @@ class Machines:
         if export is None:
             engine = Engine(records=True, patience=PATIENCE)
         else:
-            engine = engine_of(export.settings, records=True)
-            begun = export.begin(
-                source or None, first.received_at, system=self._system_of(first), view=engine.view
-            )
+            engine = export.engine()
+            headers = self._capture.headers
+            begun = export.begin(source or None, first, headers=headers, view=engine.view)
             sinks = (*sinks, begun)
         channel = Channel(1, Overflow.WAIT, tell=self._tell)  # unused: nothing comes between
         pipeline = Pipeline(engine, sinks, channel=channel, tell=self._tell, decode=self._decode)
         return _Machine(engine, pipeline)
-
-    def _system_of(self, first: Frame) -> str:
-        """Return which broker a frame is of, as ``messaging.system`` names it."""
-        if isinstance(first, Message) and first.transport is Transport.AMQP:
-            return RABBITMQ
-        for header in self._capture.headers:
-            if header.brokers and first.source not in header.brokers:
-                continue
-            at = header.brokers.index(first.source) if header.brokers else 0
-            if header.origin[at : at + 1] and header.origin[at].partition("://")[0] in SCHEMES:
-                return RABBITMQ
-        return REDIS
 
     # -- tables --------------------------------------------------------------------------------
 
@@ -137,7 +162,7 @@ class Machines:
     @property
     def longest_grace(self) -> float:
         """Seconds after which whoever was silent was given up."""
-        return (Graces() if self._export is None else self._export.settings.graces).longest
+        return Graces().longest if self._export is None else self._export.longest_grace
 
 
 def _source_within(brokers: set[str]) -> Callable[[Frame], str]:

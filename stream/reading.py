@@ -19,8 +19,7 @@ from .analysis.report import Report
 from .analysis.scope import Filters, Scope
 from .analysis.tally import Tally
 from .events import Frame, Tick
-from .exporting import Exporting
-from .machines import Machines
+from .machines import Export, Machines
 from .sinks.base import Sink
 from .sources.capture import Capture
 
@@ -51,7 +50,7 @@ class Reading:
         *,
         scope: Scope | None = None,
         records: Records | None = None,
-        export: Exporting | None = None,
+        export: Export | None = None,
     ) -> None:
         self._scope = scope or Scope(Filters())
         self._records = records or Records(None, self._scope)

@@ -7,11 +7,11 @@ everything is read.
 import gc
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import NamedTemporaryFile, TemporaryFile
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 import msgspec
@@ -32,16 +32,12 @@ from .analysis.story import Finder, Story, show_story
 from .config import Settings
 from .core.record import TaskRecord, WorkerRecord
 from .errors import RefusedError
-from .exporting import Exporting
-from .occurrences import Signal
 from .reading import Reading
 from .sinks.base import Sink
 
-_ITEMS: Final = {
-    Signal.TRACES: "spans",
-    Signal.LOGS: "records",
-    Signal.METRICS: "collections of all metrics",
-}
+if TYPE_CHECKING:
+    from .exporting import Exporting
+
 _SPOOL_BYTES: Final = 1024 * 1024
 _HEAD_BYTES: Final = 200
 """Of a file: enough to tell a report from a capture."""
@@ -100,7 +96,7 @@ def replay(
         ConfigError: something is to be sent, and there is no receiver.
         RefusedError: a file cannot be read or written, or is no capture; a receiver takes nothing.
     """
-    export = None if settings is None else Exporting(settings)
+    export = None if settings is None else _exporting(settings)
     outputs = Outputs(tasks, attempts, workers, report, html)
     for name in outputs.names:
         check_writable(name)
@@ -120,7 +116,7 @@ def replay(
             run.read(speed=speed)
         finally:
             if export is not None:
-                _tell_exported(export)
+                _tell(export.told())
         if tasks is not None:
             write_records(tasks, records.task_lines(), of=TaskRecord)
         if attempts is not None:
@@ -138,18 +134,15 @@ def replay(
     return 0 if export is None or export.is_complete else 1
 
 
-def _tell_exported(export: Exporting) -> None:
-    """Say on stderr what became of everything that was to be sent."""
-    for signal, ledger in export.ledgers().items():
-        lost = {str(reason): count for reason, count in ledger.dropped.items() if count}
-        fates = {"sent": ledger.sent, "rejected": ledger.rejected, **lost}
-        told = ", ".join(f"{count:,} {fate}" for fate, count in fates.items())
-        problem = export.problems.get(signal)
-        click.echo(
-            f"celery-stream: exported {signal}: {told} of {ledger.accepted:,} {_ITEMS[signal]}"
-            + (f" (last problem: {problem})" if problem else ""),
-            err=True,
-        )
+def _exporting(settings: Settings) -> "Exporting":
+    from .exporting import Exporting  # noqa: PLC0415 - brings all that a delivery needs
+
+    return Exporting(settings)
+
+
+def _tell(sentences: Iterable[str]) -> None:
+    for sentence in sentences:
+        click.echo(f"celery-stream: {sentence}", err=True)
 
 
 def _page(files: Sequence[str], report: Report, scope: Scope) -> Iterator[bytes]:

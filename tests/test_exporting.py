@@ -1,6 +1,8 @@
 """`replay --export`: what of a capture arrives at a receiver, and what is said when it does not."""
 
 import re
+import subprocess
+import sys
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +16,7 @@ from stream.exporting import Exporting
 from stream.reading import Reading
 from tests.collector import Collector
 from tests.otlp import LOGS, METRICS, TRACES, Answer, Receiver, free_port
+from tests.servers import ROOT
 
 CAPTURES = Path(__file__).parent / "captures"
 CAPTURE = str(CAPTURES / "redis-5.7.0-core-prefork" / "raw.jsonl.gz")
@@ -170,3 +173,13 @@ def test_it_arrives_behind_a_collector(receiver, capsys):
     receiver.wait(lambda: len(receiver.logs()) >= told["logs"]["sent"])
     receiver.wait(lambda: len(times(receiver)) >= told["metrics"]["sent"])
     assert len({span.span_id for span in receiver.spans()}) == told["traces"]["sent"]
+
+
+def test_who_sends_nothing_does_not_wait_for_what_sends():
+    """To import it takes longer than to replay a small capture."""
+    program = "import sys, stream.replay; print(*sys.modules)"
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert "stream.reading" in ended.stdout.split()
+    assert not {"stream.exporting", "requests", "redis"} & set(ended.stdout.split())
