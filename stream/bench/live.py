@@ -16,13 +16,12 @@ from msgspec import Struct
 
 from ..errors import RefusedError, StreamError
 from ..sources.address import redact
-from .messages import RedisMessages, outgoing
+from .messages import outgoing
 from .outlets import Outlet
 from .processes import Watched, wait_for, watched
-from .publisher import Pace, publish
+from .publisher import Pace, Packed, Packer, publish
 from .receiver import receiver
 from .search import Search
-from .synthetic import channel
 from .traffic import Cluster, Kind, Traffic
 
 T = TypeVar("T")
@@ -135,8 +134,8 @@ class _Live:
         self._plan = plan
         self._cluster = Cluster(Traffic(kind=plan.kind, seed=plan.seed))
         self._events = self._cluster.events()
-        self._wrap = RedisMessages(plan.seed).wrap
-        self._db = int(client.connection_pool.connection_kwargs.get("db") or 0)
+        db = int(client.connection_pool.connection_kwargs.get("db") or 0)
+        self._pack = Packer(db, plan.seed).pack
         self._published = 0
 
     def run(self, told: Callable[[Try], None]) -> LiveFound:
@@ -175,11 +174,12 @@ class _Live:
 
     def _try(self, rate: float, events: int) -> Try:
         messages = self._made(rate, events)
+        per_second = rate * len(messages) / events
         service = self._service
         decoded, shed, lost = service.decoded(), service.shed(), service.lost()
         cpu = _known(service.cpu_seconds)
-        pace = self._publish(messages, rate=rate * len(messages) / events)
-        self._published += events
+        pace = self._publish(messages, rate=per_second)
+        self._published += pace.events
         ended = time.monotonic()
         missing = self._wait(decoded + events, shed, lost)
         late = time.monotonic() - ended
@@ -195,17 +195,17 @@ class _Live:
             missing=missing,
             late=late,
             held=not (shed or lost or missing) and late <= max(2 * _LOOK, _LATE * pace.seconds),
-            paced=pace.kept(rate * len(messages) / events),
+            paced=pace.kept(per_second),
             cpu=None if cpu is None or after is None else (after - cpu) / seconds,
             resident_bytes=_known(service.resident_bytes),
         )
 
-    def _made(self, rate: float, events: int) -> Sequence[tuple[bytes, bytes]]:
+    def _made(self, rate: float, events: int) -> Sequence[Packed]:
         self._cluster.go_on(time.time(), rate=rate)
         messages = outgoing(islice(self._events, events), batch=self._plan.batch)
-        return [(channel(each.key, self._db), self._wrap(each)) for each in messages]
+        return [self._pack(each) for each in messages]
 
-    def _publish(self, messages: Sequence[tuple[bytes, bytes]], *, rate: float) -> Pace:
+    def _publish(self, messages: Sequence[Packed], *, rate: float) -> Pace:
         try:
             return publish(self._client, messages, rate=rate)
         except redis.RedisError as error:
