@@ -86,17 +86,22 @@ class Page(Struct, frozen=True):
 
     def samples(self, name: str) -> dict[Labels, float]:
         """Return the samples of a metric, by their labels."""
-        found = {}
-        for line in (self.get() or "").splitlines():
-            if line.startswith((f"{name} ", f"{name}{{")):
-                labels, _, value = line.removeprefix(name).rpartition(" ")
-                found[frozenset(_LABEL.findall(labels))] = float(value)
-        return found
+        return samples_in(self.get() or "", name)
 
     def sample(self, name: str, **labels: str) -> float:
         """Sum the samples of a metric that have these labels."""
         wanted = set(labels.items())
         return sum(value for found, value in self.samples(name).items() if wanted <= found)
+
+
+def samples_in(page: str, name: str) -> dict[Labels, float]:
+    """Return the samples of a metric on a page, by their labels."""
+    found = {}
+    for line in page.splitlines():
+        if line.startswith((f"{name} ", f"{name}{{")):
+            labels, _, value = line.removeprefix(name).rpartition(" ")
+            found[frozenset(_LABEL.findall(labels))] = float(value)
+    return found
 
 
 class Watched(Struct, frozen=True):
