@@ -26,7 +26,7 @@ from .crowd import Crowd
 from .result import Result
 from .turns import Plan
 
-SIZES = (10_000, 1_000_000)
+FEW, QUICK, MANY = 10_000, 100_000, 1_000_000
 SAMPLES = 10
 """Of the memory, over the events."""
 
@@ -54,12 +54,12 @@ def stage(tasks: int) -> str:
     return f"{tasks:,} in flight"
 
 
-def run(plan: Plan) -> list[Result]:
-    """Measure both sizes in turns."""
-    found: dict[int, list[Found]] = {size: [] for size in SIZES}
+def run(plan: Plan, many: int = MANY) -> list[Result]:
+    """Measure few and many in turns."""
+    found: dict[int, list[Found]] = {FEW: [], many: []}
     for _ in range(plan.rounds):
-        for size in SIZES:
-            found[size].append(measured(size, plan.events, batch=plan.batch))
+        for size, each in found.items():
+            each.append(measured(size, plan.events, batch=plan.batch))
     return [_result(size, each, plan.batch) for size, each in found.items()]
 
 

@@ -123,14 +123,20 @@ def environment(peer: Peer) -> Path:
     return interpreter
 
 
-def measure(peer: Peer, url: str, load: Workload) -> Measured:
+def measure(peer: Peer, url: str, load: Workload, *, interpreter: str | None = None) -> Measured:
     """Measure a peer on a Redis server.
+
+    Args:
+        peer: which.
+        url: of the server.
+        load: what is published.
+        interpreter: of an environment that has it; None: of one that is made for it.
 
     Raises:
         RuntimeError: it did not count all events that were published.
     """
     port = free_port()
-    command = [str(environment(peer)), *peer.command(url, port)]
+    command = [interpreter or str(environment(peer)), *peer.command(url, port)]
     with process(command) as running:
         wait_for_subscriber(url)
         wait_until_still(running.pid)

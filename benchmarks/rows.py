@@ -13,6 +13,7 @@ from msgspec import structs
 
 from stream.bench.receiver import receiver
 from stream.bench.traffic import Traffic
+from stream.config import Graces
 
 from . import capture_to_report, in_flight, rabbitmq_to_metrics, redis_to_metrics
 from .peers import EXPORTER
@@ -21,13 +22,16 @@ from .servers import redis_server
 from .turns import Plan
 from .under_load import Loaded, flood, highest_rate, load, quantile
 
-MANY, FEW = in_flight.SIZES[1], in_flight.SIZES[0]
+FEW = in_flight.FEW
 _MEGABYTE = 1e6
 _SERIES = 10_000
-_NAMES_FOR_SERIES = 150
+_NAMES_FOR_SERIES = 75
 _RESIDENT = 150
 _HUGE_RUN = 1e8
 _BYTES_PER_TASK = 700
+_FILLED = 0.2
+"""Of a run, the share in which the table of ended tasks fills."""
+_MOST_RATE = 20_000.0
 _WARM = 3
 """Tenths of a run until the tables are full."""
 _TINY_CHANNEL = 20
@@ -114,18 +118,18 @@ def replay(plan: Plan, _: Found) -> Rows:
 
 def tasks_in_flight(plan: Plan, _: Found) -> Rows:
     """Bytes of a task, and what an event costs among many."""
-    found = in_flight.run(structs.replace(plan, rounds=min(2, plan.rounds)))
-    few = _stage(found, in_flight.stage(FEW), plan.batch)
-    many = _stage(found, in_flight.stage(MANY), plan.batch)
-    grown = many.sizes["filled_bytes"] - few.sizes["filled_bytes"]
-    cost = f"{many.microseconds:.2f} µs against {few.microseconds:.2f} µs"
+    many = in_flight.MANY if plan.rounds > 1 else in_flight.QUICK
+    found = in_flight.run(structs.replace(plan, rounds=min(2, plan.rounds)), many)
+    fewer, more = (_stage(found, in_flight.stage(size), plan.batch) for size in (FEW, many))
+    grown = more.sizes["filled_bytes"] - fewer.sizes["filled_bytes"]
+    cost = f"{more.microseconds:.2f} µs against {fewer.microseconds:.2f} µs"
     return found, [
-        _at_most("Memory of a task in flight", grown / (MANY - FEW), _BYTES_PER_TASK, "bytes"),
+        _at_most("Memory of a task in flight", grown / (many - FEW), _BYTES_PER_TASK, "bytes"),
         _at_most(
-            "Cost of an event at 10⁶ tasks in flight",
-            few.ratio_to(many),
+            f"Cost of an event at {many:,} tasks in flight",
+            fewer.ratio_to(more),
             1.3,
-            "times that at 10⁴",
+            f"times that at {FEW:,}",
             cost,
         ),
     ]
@@ -137,7 +141,8 @@ def flat(plan: Plan, _: Found, *, events: int | None = None) -> Rows:
     Stream time runs slowly enough for ended tasks to be forgotten as fast as others end.
     """
     events = events or plan.events * 10
-    found = in_flight.measured(FEW, events, batch=plan.batch, rate=2_000.0)
+    rate = min(_MOST_RATE, events * _FILLED / Graces().remembered)
+    found = in_flight.measured(FEW, events, batch=plan.batch, rate=rate)
     seen = found.events * (in_flight.SAMPLES - _WARM) / in_flight.SAMPLES
     grown = found.growth[-1] - found.growth[_WARM - 1]
     name = f"Memory flat: growth over the last {_number(seen)} events"

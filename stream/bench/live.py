@@ -32,6 +32,8 @@ SECONDS: Final = 3.0
 """Of a try."""
 _MOST_AT_ONCE: Final = 300_000
 """Events of a try, which are made before it: about 150 MB."""
+_ENOUGH: Final = 0.5
+"""Of the events that a try should have: with fewer it says little."""
 _LATE: Final = 0.15
 """Of a try's duration: a service that is later than that at its end does not keep up."""
 _LOOK: Final = 0.05
@@ -144,11 +146,12 @@ class _Live:
         tries: list[Try] = []
         bounded_by = "service"
         while (rate := search.following) is not None:
-            count = self._affordable(rate)
-            if count < rate:  # less than a second of it
+            count = min(int(rate * plan.seconds), max(_MOST_AT_ONCE, int(rate)))
+            left = plan.most_events - self._published
+            if left < count * _ENOUGH:
                 bounded_by = "limit"
                 break
-            tries.append(self._try(rate, count))
+            tries.append(self._try(rate, min(count, left)))
             told(tries[-1])
             if tries[-1].held and not tries[-1].paced:
                 bounded_by = "publisher"
@@ -166,11 +169,6 @@ class _Live:
             tries=tuple(tries),
             events=self._published,
         )
-
-    def _affordable(self, rate: float) -> int:
-        """How many events a try of this rate may have."""
-        left = self._plan.most_events - self._published
-        return min(int(rate * self._plan.seconds), max(_MOST_AT_ONCE, int(rate)), left)
 
     def _try(self, rate: float, events: int) -> Try:
         messages = self._made(rate, events)

@@ -22,7 +22,7 @@ from ..pipeline import Pipeline
 from ..sources.base import Source
 from .messages import Fingerprint
 from .meter import Meter, Reading
-from .outlets import Outflow, Outlet, opened
+from .outlets import PATIENCE, Outflow, Outlet, opened
 from .synthetic import READ
 
 _BLOCK: Final = 4_000
@@ -75,6 +75,7 @@ class Measurement:
         endpoint: of an OTLP receiver; for `Outlet.OTLP`.
         advance: told how many events more were fed.
         limits: of the engine's tables.
+        patience: seconds in which a receiver must take what waits.
     """
 
     def __init__(
@@ -85,12 +86,14 @@ class Measurement:
         endpoint: str | None = None,
         advance: Callable[[int], None] = lambda _: None,
         limits: Limits | None = None,
+        patience: float = PATIENCE,
     ) -> None:
         self._source = source
         self._outlet = outlet
         self._endpoint = endpoint
         self._advance = advance
         self._limits = limits or Limits()
+        self._patience = patience
         self._meter = Meter()
         self._fingerprint = Fingerprint()
         self._block: list[list[Frame]] = []
@@ -103,12 +106,13 @@ class Measurement:
 
         Raises:
             RefusedError: a file cannot be read or is no capture.
+            StreamError: the receiver does not take what is sent to it.
         """
         return anyio.run(self._run)
 
     async def _run(self) -> Found:
         engine = Engine(self._limits)
-        async with opened(self._outlet, self._endpoint) as outflow:
+        async with opened(self._outlet, self._endpoint, patience=self._patience) as outflow:
             channel = Channel(1, Overflow.WAIT, tell=self._tell)
             pipeline = Pipeline(engine, outflow.sinks, channel=channel, tell=self._tell)
             with self._meter:

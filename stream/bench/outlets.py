@@ -3,17 +3,18 @@
 Nothing is shed: before an outlet's buffer is full, the measurement waits for it.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from enum import StrEnum
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeAlias
 
 import anyio
 from opentelemetry.sdk.metrics.export import MetricsData
 from opentelemetry.sdk.resources import Resource
 
 from ..config import OtlpSettings, SpanSettings
+from ..errors import StreamError
 from ..export.buffer import Buffer, Ledger
 from ..export.encoding import encode_spans
 from ..export.records import Log, SpanDraft
@@ -29,9 +30,13 @@ from ..sinks.spans import SpanSink, draft_bytes
 from .traffic import BEGAN_AT
 
 BATCH_ITEMS: Final = OtlpSettings().batch_items
-_FLUSH: Final = 60.0
+PATIENCE: Final = 60.0
+"""Seconds in which a receiver must take what waits."""
 SPANS: Final = SpanSettings(wait=0)
 """A span for each sending and each run; waits would be spans by chance."""
+
+
+AnyBuffer: TypeAlias = Buffer[SpanDraft] | Buffer[Log]
 
 
 class Outlet(StrEnum):
@@ -113,8 +118,9 @@ class _Encoded(_Inward):
 class _Sent(_Inward):
     """Everything leaves as the service's does."""
 
-    def __init__(self, telemetry: Telemetry) -> None:
+    def __init__(self, telemetry: Telemetry, patience: float) -> None:
         self._telemetry = telemetry
+        self._patience = patience
         buffers = (telemetry.spans, telemetry.logs)
         self._buffers = [buffer for buffer in buffers if buffer is not None]
         self._aggregate = Aggregate(started_at=BEGAN_AT)
@@ -137,36 +143,45 @@ class _Sent(_Inward):
 
     async def make_room(self) -> None:
         """Wait while half of a buffer is taken."""
-        for buffer in self._buffers:
-            await buffer.until(partial(_has_room, buffer))
+        await self._until(_has_room)
 
     async def catch_up(self) -> None:
         """Wait until no full batch is left."""
-        for buffer in self._buffers:
-            await buffer.until(partial(_has_no_batch, buffer))
+        await self._until(_has_no_batch)
 
     async def finish(self) -> dict[Signal, Ledger]:
         """Flush."""
-        await self._telemetry.flush(_FLUSH)
+        await self._telemetry.flush(self._patience)
         ledgers = self._telemetry.statistics()
         return {signal: ledgers[signal] for signal in (Signal.TRACES, Signal.LOGS)}
 
+    async def _until(self, condition: Callable[[AnyBuffer], bool]) -> None:
+        try:
+            with anyio.fail_after(self._patience):
+                for buffer in self._buffers:
+                    await buffer.until(partial(condition, buffer))
+        except TimeoutError:
+            raise StreamError("The receiver does not take what is sent to it") from None
 
-def _has_room(buffer: Buffer[SpanDraft] | Buffer[Log]) -> bool:
+
+def _has_room(buffer: AnyBuffer) -> bool:
     return not buffer.is_high
 
 
-def _has_no_batch(buffer: Buffer[SpanDraft] | Buffer[Log]) -> bool:
+def _has_no_batch(buffer: AnyBuffer) -> bool:
     return buffer.statistics().waiting < BATCH_ITEMS
 
 
 @asynccontextmanager
-async def opened(outlet: Outlet, endpoint: str | None = None) -> AsyncIterator[Outflow]:
+async def opened(
+    outlet: Outlet, endpoint: str | None = None, *, patience: float = PATIENCE
+) -> AsyncIterator[Outflow]:
     """Open an outlet.
 
     Args:
         outlet: which.
         endpoint: of an OTLP receiver; for `Outlet.OTLP`.
+        patience: seconds in which that must take what waits.
     """
     match outlet:
         case Outlet.NULL:
@@ -178,11 +193,17 @@ async def opened(outlet: Outlet, endpoint: str | None = None) -> AsyncIterator[O
         case Outlet.OTLP:
             settings = OtlpSettings(endpoint=endpoint)
             telemetry = Telemetry(settings, _ignore, span_bytes=draft_bytes, log_bytes=log_bytes)
-            sent = _Sent(telemetry)
+            sent = _Sent(telemetry, patience)
+            problem: StreamError | None = None
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(sent.run, name="export")
-                yield sent
+                try:
+                    yield sent
+                except StreamError as error:
+                    problem = error  # raised below: out of the group it would come as a group
                 tasks.cancel_scope.cancel()
+            if problem is not None:
+                raise problem
 
 
 def _ignore(_: Occurrence) -> None:
