@@ -23,6 +23,7 @@ from .servers import Measured
 from .turns import Contestant, Plan, take_turns
 
 DECODE = "decode"
+ENGINE = "decode, engine"
 METRICS = "decode, engine, metrics"
 STATE = "json.loads, celery.events.state.State"
 _MOST_EVENTS = 200_000
@@ -36,7 +37,7 @@ def run(plan: Plan) -> list[Result]:
     name = Measurement(source, Outlet.NULL).run().workload
     stages: dict[str, Callable[[], float]] = {
         DECODE: partial(_decode, reads),
-        "decode, engine": partial(_through, source, Outlet.NULL),
+        ENGINE: partial(_through, source, Outlet.NULL),
         METRICS: partial(_through, source, Outlet.METRICS),
         "decode, engine, metrics, spans encoded": partial(_through, source, Outlet.SPANS),
         STATE: partial(_state, reads),
