@@ -16,6 +16,8 @@ from pathlib import Path
 
 from msgspec import structs
 
+from stream.errors import StreamError
+
 from . import (
     capture_to_null,
     capture_to_report,
@@ -120,7 +122,7 @@ def _bar(arguments: argparse.Namespace) -> None:
     for name in _chosen(arguments.names, dict(ROWS)):
         try:
             results, rows = ROWS[name](plan, list(found.results))
-        except LookupError as error:
+        except (LookupError, RuntimeError, StreamError) as error:
             print(f"{name}: not measured: {error}", flush=True)
             continue
         found = structs.replace(

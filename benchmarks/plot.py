@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .result import Curve, Results
 
 _OURS, _THEIRS, _MEMORY = "#1f77b4", "#b0b0b0", "#d62728"
+_HEADROOM = 1.15
 _STAGES = (redis_to_metrics.METRICS, redis_to_metrics.SPANS, *(peer.name for peer in PEERS))
 
 
@@ -30,11 +31,13 @@ def plot(found: Results, file: Path) -> None:
     except ImportError:
         raise SystemExit("plotting needs matplotlib: pip install 'celery-stream[bench]'") from None
     mpl.rcParams["svg.hashsalt"] = "celery-stream"  # the same results give the same file
-    figure = Figure(figsize=(11, 2.6 + 2.6 * bool(found.curves)), layout="constrained")
-    grid = figure.add_gridspec(1 + bool(found.curves), 3)
-    _draw_peers(figure.add_subplot(grid[0, :]), found)
-    for column, curve in enumerate(found.curves):
-        _draw_curve(figure.add_subplot(grid[1, column]), curve)
+    figure = Figure(figsize=(11, 2.8 + 2.6 * bool(found.curves)), layout="constrained")
+    parts = figure.subfigures(1 + bool(found.curves), 1, squeeze=False)[:, 0]
+    _draw_peers(parts[0].subplots(), found)
+    if found.curves:
+        places = parts[1].subplots(1, len(found.curves), squeeze=False)[0]
+        for axes, curve in zip(places, found.curves, strict=True):
+            _draw_curve(axes, curve)
     on = found.machine
     figure.suptitle(f"{on.date} · {on.cpu}, {on.cores} cores · {on.python}", fontsize=9)
     figure.savefig(file, metadata={"Date": None})
@@ -61,7 +64,7 @@ def _draw_curve(axes: Axes, curve: Curve) -> None:
     xs = [point.x for point in curve.points]
     axes.plot(xs, [p.events_per_cpu_second for p in curve.points], "o-", color=_OURS)
     axes.set_xscale("log")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, _HEADROOM * max(p.events_per_cpu_second for p in curve.points))
     axes.set_xlabel(curve.name, fontsize=8)
     axes.set_ylabel("events per CPU second", fontsize=8, color=_OURS)
     axes.tick_params(labelsize=7)
@@ -69,6 +72,6 @@ def _draw_curve(axes: Axes, curve: Curve) -> None:
     in_flight = curve.name == "tasks in flight"
     scale, unit = (1.0, "bytes a task") if in_flight else (1e6, "MB resident")
     other.plot(xs, [p.bytes / scale for p in curve.points], "s--", color=_MEMORY, markersize=4)
-    other.set_ylim(bottom=0)
+    other.set_ylim(0, _HEADROOM * max(p.bytes for p in curve.points) / scale)
     other.set_ylabel(unit, fontsize=8, color=_MEMORY)
     other.tick_params(labelsize=7)

@@ -2,7 +2,9 @@
 
 Made-up events go to the broker's event channel; the service reads them as a process of its own,
 which is watched from outside. Bounded in time and in number, and whoever else listens to that
-broker hears the events, too: all names in them begin with ``bench``.
+broker hears the events, too: all names in them begin with ``bench``. What others publish there
+meanwhile counts as read as well; it cannot hide a loss, since Redis loses no message of a
+subscription without cutting it off, and the service counts what it sheds itself.
 """
 
 import time
