@@ -162,8 +162,8 @@ def test_what_is_shed_is_counted_exactly():
     assert found.shed > 0
 
 
-def test_a_measurement_with_messages_shed_is_none():
-    with redis_server() as url, pytest.raises(RuntimeError, match="were shed"):
+def test_a_measurement_in_which_messages_are_shed_is_none():
+    with redis_server() as url, pytest.raises(RuntimeError, match="something was lost"):
         service(
             url,
             workload(20_000, seed=1, batch=1),
