@@ -12,7 +12,7 @@ from stream.bench.outlets import Outlet
 from stream.bench.receiver import Received
 from stream.bench.screen import progress
 from stream.bench.synthetic import Synthetic
-from stream.bench.traffic import Traffic
+from stream.bench.traffic import Kind, Traffic
 from stream.cli import cli, main
 from stream.export.buffer import Ledger
 from stream.occurrences import Drop, Signal
@@ -83,6 +83,12 @@ def test_the_help_says_that_it_publishes():
 def test_what_cannot_be_meant_is_wrong_usage(arguments, capsys):
     assert main(["bench", *arguments]) == 2
     assert capsys.readouterr().err
+
+
+def test_the_command_offers_every_workload_and_every_sink():
+    offered = {option.name: option.type for option in cli.commands["bench"].params}
+    assert set(offered["workload"].choices) == set(Kind)
+    assert set(offered["sink"].choices) == set(Outlet)
 
 
 def test_what_is_not_accounted_for_is_told():
