@@ -28,7 +28,7 @@ rest."""
 _LOOK = 0.4
 _LOOKS = 2
 _STILL = 0.02
-"""CPU seconds in one look that are nothing: two ticks of the operating system's clock."""
+"""CPU seconds in one look that are nothing."""
 _INSTALL_SECONDS = 600
 
 

@@ -25,7 +25,7 @@ PY_AMQP = "py-amqp alone, counting"
 PACE = 8_000.0
 """Messages a second: what py-amqp can publish beside a service that works."""
 _SLICES = 50
-_MOST_MESSAGES = 60_000
+_MOST_MESSAGES = 40_000
 _PROPERTIES = {"content_type": "application/json", "content_encoding": "utf-8"}
 
 

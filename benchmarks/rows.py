@@ -178,7 +178,7 @@ def lag(plan: Plan, found: Found) -> Rows:
 
 def scrape(plan: Plan, _: Found) -> Rows:
     """What a page of ten thousand series takes, and how much of a core it takes once a second."""
-    seconds, pace = _seconds(plan, 8.0), 10_000.0
+    seconds, pace = _seconds(plan, 6.0), 10_000.0
     traffic = Traffic(names=_NAMES_FOR_SERIES, rate=pace)
     quiet: list[Loaded] = []
     scraped: list[Loaded] = []
@@ -208,7 +208,7 @@ def scrape(plan: Plan, _: Found) -> Rows:
 def at_the_limit(plan: Plan, _: Found) -> Rows:
     """The highest rate beside this broker, and what happens below and above it."""
     with redis_server() as url:
-        most = highest_rate(url, events=plan.events * 15)
+        most = highest_rate(url, events=plan.events * 20)
         half = load(
             url, pace=most / 2, seconds=_seconds(plan, 10.0), probes=100 if plan.rounds > 1 else 10
         )

@@ -11,7 +11,7 @@ from .servers import Measured
 class Plan(Struct, frozen=True, kw_only=True):
     """How much is measured."""
 
-    events: int = 150_000
+    events: int = 120_000
     peer_events: int = 20_000
     """For the peers, which take ten times as long for each."""
     seed: int = 1

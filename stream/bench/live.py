@@ -243,5 +243,5 @@ class _Live:
 def _known(read: Callable[[], T]) -> T | None:
     try:
         return read()
-    except OSError:  # no /proc
+    except OSError:  # no Linux
         return None
