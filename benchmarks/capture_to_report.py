@@ -1,4 +1,8 @@
-"""``celery-stream replay`` of a compressed capture, a whole process from its start to its end."""
+"""``celery-stream replay`` of a compressed capture, a whole process from its start to its end.
+
+CPU time and largest resident memory are the operating system's of all of it, start and report
+included.
+"""
 
 import os
 import subprocess
@@ -31,14 +35,17 @@ def run(plan: Plan) -> list[Result]:
     events = plan.events * FACTOR
     with TemporaryDirectory() as folder:
         file = Path(folder) / "capture.jsonl.zst"
-        source = Synthetic(Traffic(seed=plan.seed), events, batch=plan.batch)
-        name = anyio.run(write, source, file)
-        contestant = Contestant(name, events, partial(_replay, file))
+        name = write_capture(file, Traffic(seed=plan.seed), events, batch=plan.batch)
+        contestant = Contestant(name, events, partial(replay, file))
         return take_turns("capture_to_report", {STAGE: contestant}, plan)
 
 
-async def write(source: Synthetic, file: Path) -> str:
-    """Record a source as the service would, ticks included; return the workload's hash."""
+def write_capture(file: Path, traffic: Traffic, events: int, *, batch: int) -> str:
+    """Write what ``celery-stream record`` would have; return the workload's hash."""
+    return anyio.run(_write, Synthetic(traffic, events, batch=batch), file)
+
+
+async def _write(source: Synthetic, file: Path) -> str:
     fingerprint = Fingerprint()
     with file.open("wb") as raw, zstandard.ZstdCompressor().stream_writer(raw) as writer:
         writer.write(header_line(Header(FORMAT, __version__, recording="bench")))
@@ -53,8 +60,8 @@ async def write(source: Synthetic, file: Path) -> str:
     return fingerprint.name
 
 
-def _replay(file: Path) -> Measured:
-    """Run it, and ask the operating system what it took."""
+def replay(file: Path) -> Measured:
+    """Replay a capture, and ask the operating system what it took."""
     command = [sys.executable, "-m", "stream", "replay", str(file)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as running:
         _, status, usage = os.wait4(running.pid, 0)
