@@ -6,95 +6,72 @@ No I/O: what the core costs, in CPU seconds of this process.
 import json
 import time
 from collections.abc import Callable
+from functools import partial
 
 from celery.events.state import State
 
-from stream.channel import Channel, Overflow
-from stream.core.engine import Engine
-from stream.events import Message, Tick, Transport
-from stream.occurrences import EventsDecoded, Occurrence
-from stream.pipeline import Pipeline
-from stream.sinks.aggregate import Aggregate
-from stream.sinks.metrics import MetricsSink
+from stream.bench.measure import Measurement
+from stream.bench.outlets import Outlet
+from stream.bench.synthetic import Synthetic
+from stream.bench.traffic import Traffic
+from stream.events import Message
 from stream.wire.codec import decode
 from stream.wire.envelope import unwrap
 
 from .result import Result
-from .workload import BEGAN_AT, Lifecycles, fingerprint, payloads
+from .servers import Measured
+from .turns import Contestant, Plan, take_turns
 
-FRAMES_PER_READ = 50
-
-
-def run(events: int, *, seed: int, batch: int) -> list[Result]:
-    """Measure each stage on the same frames."""
-    published = list(payloads(Lifecycles(events // 4, seed=seed).events(), batch=batch))
-    name = fingerprint(published)
-    frames = [
-        Message(BEGAN_AT + number // FRAMES_PER_READ * 0.001, "bench", Transport.REDIS, b"", body)
-        for number, (_, body) in enumerate(published)
-    ]
-    stages: list[tuple[str, Callable[[list[Message]], int]]] = [
-        ("decode", _decode),
-        ("decode, engine", _engine),
-        ("decode, engine, metrics", _metrics),
-        ("json.loads, celery.events.state.State", _celery),
-    ]
-    return [_measure(stage, work, frames, workload=name, batch=batch) for stage, work in stages]
+DECODE = "decode"
+ENGINE = "decode, engine"
+METRICS = "decode, engine, metrics"
+STATE = "json.loads, celery.events.state.State"
+_MOST_EVENTS = 200_000
 
 
-def _measure(
-    stage: str,
-    work: Callable[[list[Message]], int],
-    frames: list[Message],
-    *,
-    workload: str,
-    batch: int,
-) -> Result:
+def run(plan: Plan) -> list[Result]:
+    """Measure each stage on the same messages, in turns."""
+    events = min(plan.events, _MOST_EVENTS)
+    source = Synthetic(Traffic(seed=plan.seed), events, batch=plan.batch)
+    reads = list(source.reads())
+    name = Measurement(source, Outlet.NULL).run().workload
+    stages: dict[str, Callable[[], float]] = {
+        DECODE: partial(_decode, reads),
+        ENGINE: partial(_through, source, Outlet.NULL),
+        METRICS: partial(_through, source, Outlet.METRICS),
+        "decode, engine, metrics, spans encoded": partial(_through, source, Outlet.SPANS),
+        STATE: partial(_state, reads),
+    }
+    contestants = {
+        stage: Contestant(name, events, partial(_measured, work)) for stage, work in stages.items()
+    }
+    return take_turns("capture_to_null", contestants, plan)
+
+
+def _measured(work: Callable[[], float]) -> Measured:
+    return Measured(work(), 0)
+
+
+def _through(source: Synthetic, outlet: Outlet) -> float:
+    return Measurement(source, outlet).run().reading.cpu
+
+
+def _decode(reads: list[list[Message]]) -> float:
     began = time.process_time()
-    events = work(frames)
-    return Result("capture_to_null", stage, workload, batch, events, time.process_time() - began)
+    for read in reads:
+        for frame in read:
+            decode(frame)
+    return time.process_time() - began
 
 
-def _decode(frames: list[Message]) -> int:
-    return sum(len(decode(frame).events) for frame in frames)
-
-
-def _engine(frames: list[Message]) -> int:
-    return _pipeline(frames, [])
-
-
-def _metrics(frames: list[Message]) -> int:
-    return _pipeline(frames, [MetricsSink(Aggregate(started_at=0.0))])
-
-
-def _pipeline(frames: list[Message], sinks: list[MetricsSink]) -> int:
-    decoded = 0
-
-    def tell(occurrence: Occurrence) -> None:
-        nonlocal decoded
-        if isinstance(occurrence, EventsDecoded):
-            decoded += occurrence.count
-
-    channel = Channel(1, Overflow.WAIT, tell=tell)
-    pipeline = Pipeline(Engine(), sinks, channel=channel, tell=tell)
-    ticked_at = 0.0
-    for start in range(0, len(frames), FRAMES_PER_READ):
-        read = frames[start : start + FRAMES_PER_READ]
-        pipeline.process(read)
-        if read[0].received_at >= ticked_at + 1.0:
-            ticked_at = read[0].received_at
-            pipeline.process([Tick(ticked_at)])
-    return decoded
-
-
-def _celery(frames: list[Message]) -> int:
+def _state(reads: list[list[Message]]) -> float:
     """What a monitor built on Celery's library does with the same messages."""
     state = State()
-    events = 0
-    for frame in frames:
-        body = json.loads(unwrap(frame).data)  # type: ignore[union-attr] # our own envelope
-        for event in body if isinstance(body, list) else [body]:
-            event["local_received"] = frame.received_at
-            state.event(event)
-            events += 1
-    return events
+    began = time.process_time()
+    for read in reads:
+        for frame in read:
+            body = json.loads(unwrap(frame).data)  # type: ignore[union-attr] # our own envelope
+            for event in body if isinstance(body, list) else [body]:
+                event["local_received"] = frame.received_at
+                state.event(event)
+    return time.process_time() - began

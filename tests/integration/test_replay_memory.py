@@ -2,11 +2,15 @@
 
 import pytest
 
-from benchmarks.replay import replay, write_capture
+from benchmarks.capture_to_report import replay, write_capture
+from stream.bench.traffic import Traffic
 
 MOST_BYTES = 400_000_000
 RATE = 250
 """Events a second: what is remembered for two minutes is 7,500 tasks, which both sizes exceed."""
+
+IN_FLIGHT = 250
+"""Tasks: so that each takes four seconds."""
 
 
 @pytest.mark.timeout(600)
@@ -15,7 +19,8 @@ def test_several_times_the_events_take_the_same_memory(tmp_path, long_form):
     took = []
     for events in (few, many):
         file = tmp_path / f"{events}.jsonl.zst"
-        write_capture(file, events, batch=24, rate=RATE, seed=1)
-        took.append(replay(file)[1])
+        traffic = Traffic(rate=RATE, in_flight=IN_FLIGHT)
+        write_capture(file, traffic, events, batch=24)
+        took.append(replay(file).resident_bytes)
     assert max(took) < MOST_BYTES
     assert took[1] < 1.1 * took[0]

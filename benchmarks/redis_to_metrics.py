@@ -1,0 +1,73 @@
+"""A real server, a paced publisher, and whole processes beside each other, metrics only.
+
+The service, with and without spans, and what else people watch Celery with (see `peers`), in turns
+on the same server.
+"""
+
+from functools import partial
+
+from stream.bench.processes import Watched, samples_in
+from stream.bench.receiver import receiver
+
+from .peers import EXPORTER, PEERS, environment, measure
+from .result import Result
+from .servers import Measured, Workload, redis_server, service, workload
+from .turns import Contestant, Plan, take_turns
+
+METRICS = "celery-stream run, metrics"
+SPANS = "celery-stream run, metrics and spans over OTLP"
+PACE = 40_000.0
+"""Events a second: what the machine can publish beside a service that works, and none is shed."""
+SPANS_PACE = 20_000.0
+_FEWER_ROUNDS = 3
+"""Of the peers that no bar is set by."""
+_TRACES = ("signal", "traces")
+
+
+def run(plan: Plan) -> list[Result]:
+    """Measure all of them in turns."""
+    ours = workload(plan.events, seed=plan.seed, batch=plan.batch)
+    few = workload(min(plan.events, plan.peer_events), seed=plan.seed, batch=plan.batch)
+    peers = PEERS if plan.peers else ()
+    for peer in peers:
+        environment(peer)
+    with redis_server() as url, receiver() as sent_to:
+        contestants = {
+            METRICS: Contestant(ours.name, ours.events, partial(_metrics, url, ours)),
+            SPANS: Contestant(ours.name, ours.events, partial(_spans, url, ours, sent_to.endpoint)),
+        }
+        for peer in peers:
+            rounds = None if peer is EXPORTER else _FEWER_ROUNDS
+            contestants[peer.name] = Contestant(
+                few.name, few.events, partial(measure, peer, url, few), rounds
+            )
+        return take_turns("redis_to_metrics", contestants, plan)
+
+
+def _metrics(url: str, load: Workload) -> Measured:
+    return service(url, load, pace=PACE, arguments=["--otlp-disabled"])
+
+
+def _spans(url: str, load: Workload, endpoint: str) -> Measured:
+    """With a span for each run and each sending, over OTLP/HTTP with gzip."""
+    return service(
+        url,
+        load,
+        pace=SPANS_PACE,
+        arguments=["--otlp-endpoint", endpoint, "--spans-wait", "0"],
+        delivered=all_sent,
+    )
+
+
+def all_sent(running: Watched) -> bool:
+    """Whether no span waits any more; a batch that is not full waits for two seconds."""
+    page = running.page.get() or ""
+    accepted, sent, dropped = (
+        sum(count for labels, count in samples_in(page, name).items() if _TRACES in labels)
+        for name in (
+            "stream_export_accepted_total",
+            "stream_export_sent_total",
+            "stream_export_dropped_total",
+        )
+    )
+    return 0 < accepted == sent + dropped
