@@ -1,6 +1,7 @@
 """The reference tables, from the code; ``python -m stream.reference README.md`` renews them.
 
-A table stands in a document between ``<!-- NAME -->`` and ``<!-- /NAME -->``.
+A table stands in a document between ``<!-- NAME -->`` and ``<!-- /NAME -->``. Those of the settings and
+of the names of other exporters are read with ``celery-stream help``.
 """
 
 import re
@@ -113,11 +114,9 @@ def states() -> str:
 
 
 TABLES: Final[dict[str, Callable[[], str]]] = {
-    "settings": settings,
     "spans": spans,
     "records": records,
     "metrics": metrics,
-    "compat": compat,
     "states": states,
 }
 

@@ -15,7 +15,11 @@ from stream.sinks.instruments import TABLE
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 TEXTS = {"README": README, **{topic: page(topic) for topic in topics()}}
-PAGES = [topic for topic in topics() if topic not in {"settings", "metrics", "spans", "records"}]
+PAGES = [
+    topic
+    for topic in topics()
+    if topic not in {"settings", "metrics", "compat", "spans", "records"}
+]
 
 
 def commands(text):
@@ -69,7 +73,7 @@ def test_every_setting_it_names_exists(topic):
     groups = "|".join(sorted({key.partition(".")[0] for key in BY_KEY if "." in key}))
     named = re.findall(rf"`((?:{groups})\.[a-z_]+)`", page(topic))
     assert set(named) <= set(BY_KEY)
-    assert set(re.findall(r"\[\[(\w+)\]\]", page(topic))) <= RULES.keys()
+    assert set(re.findall(r"\[\[(\w+)\]\]", page(topic))) <= {*RULES, "broker"}
 
 
 @pytest.mark.parametrize("topic", PAGES)

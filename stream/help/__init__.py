@@ -7,19 +7,23 @@ from collections.abc import Callable
 from importlib.resources import files
 from typing import Final
 
-from ..reference import metrics, records, settings, spans
+from ..reference import compat, metrics, records, settings, spans
 
 _PAGES: Final = (
     "redis",
     "rabbitmq",
+    "brokers",
+    "page",
     "receivers",
     "troubleshooting",
     "sizing",
     "security",
+    "migration",
 )
 _REFERENCES: Final[dict[str, tuple[str, Callable[[], str]]]] = {
     "settings": ("Every setting: in the file, in the environment, its default", settings),
     "metrics": ("Every metric", metrics),
+    "compat": ("Every metric on the pages of celery-exporter and flower", compat),
     "spans": ("Every span and its attributes", spans),
     "records": ("Every log record and its attributes", records),
 }
