@@ -1,7 +1,7 @@
 """The reference tables, from the code; ``python -m stream.reference README.md`` renews them.
 
-A table stands in a document between ``<!-- NAME -->`` and ``<!-- /NAME -->``. Those of the settings and
-of the names of other exporters are read with ``celery-stream help``.
+A table stands in a document between ``<!-- NAME -->`` and ``<!-- /NAME -->``. Those of the settings
+and of the names of other exporters are read with ``celery-stream help``.
 """
 
 import re
