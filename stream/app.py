@@ -30,7 +30,6 @@ from .channel import Channel, Overflow
 from .config import Settings
 from .core.engine import Engine
 from .errors import StreamError
-from .events import Message
 from .export.telemetry import Telemetry
 from .log import OccurrenceLog, logger
 from .occurrences import Occurrence, Tell
@@ -67,7 +66,7 @@ from .sinks.telemetry import (
 )
 from .wire.arguments import Arguments, Editor
 from .wire.capture_lines import FORMAT, Header
-from .wire.codec import Decoded, decode_in_full
+from .wire.codec import Decoder, in_full
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _POLL_AGE = 30.0
@@ -290,7 +289,7 @@ def _watch(watched: _Watched, spans: SpanSink, shared: _Shared) -> Watch:
             sinks,
             channel=channel,
             tell=watched.tell,
-            decode=_decoder(settings),
+            decoder=_decoder(settings),
             tap=None if recorder is None else recorder.take,
         ),
         sources=watched.reader.sources,
@@ -322,11 +321,11 @@ def _label(broker: Named) -> str | None:
     return broker.name if broker.labelled else None
 
 
-def _decoder(settings: Settings) -> Callable[[Message], Decoded]:
+def _decoder(settings: Settings) -> Decoder:
     """Arguments and results are decoded only where they are told."""
     page = settings.page
     told = page.enabled and page.arguments
-    return decode_in_full if told else decoder_of(settings.log_records)
+    return in_full if told else decoder_of(settings.log_records)
 
 
 def _recorder(settings: Settings, watched: Mapping[str, _Watched], tell: Tell) -> Recorder | None:
