@@ -1,5 +1,6 @@
 """The composition root: settings to a running service. With `brokers`, it names every class."""
 
+import gc
 import signal
 import sys
 import time
@@ -79,6 +80,9 @@ def run(settings: Settings) -> int:
     Raises:
         StreamError: the broker refuses us, the port is taken, or the like.
     """
+    # What was imported stays for good: the collector need not walk it each time, 40 ms of work.
+    gc.collect()
+    gc.freeze()
     try:
         anyio.run(_run_until_signal, settings)
     except* StreamError as group:
