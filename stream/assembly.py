@@ -1,13 +1,10 @@
 """What ``run`` and ``replay --export`` make of the same settings alike."""
 
-from collections.abc import Callable
-
 from opentelemetry.sdk.resources import Resource
 
 from .config import RecordSettings, Settings
 from .core.early import PATIENCE
 from .core.engine import Engine, Limits
-from .events import Message
 from .export.telemetry import Telemetry
 from .sinks.aggregate import Aggregate
 from .sinks.logs import LogSink
@@ -16,7 +13,7 @@ from .sinks.redaction import Redaction
 from .sinks.sampling import Sampler
 from .sinks.spans import SpanSink
 from .sinks.stdout import JsonLines
-from .wire.codec import Decoded, decode, decode_in_full
+from .wire.codec import Decoder, in_full, plain
 
 
 def engine_of(settings: Settings, *, records: bool = False) -> Engine:
@@ -35,9 +32,9 @@ def engine_of(settings: Settings, *, records: bool = False) -> Engine:
     )
 
 
-def decoder_of(records: RecordSettings) -> Callable[[Message], Decoded]:
+def decoder_of(records: RecordSettings) -> Decoder:
     """Return what reads messages: arguments and results only where they are told."""
-    return decode_in_full if records.arguments or records.results else decode
+    return in_full if records.arguments or records.results else plain
 
 
 def aggregate_of(settings: Settings, *, started_at: float) -> Aggregate:

@@ -44,7 +44,7 @@ from .sinks.otel_metrics import metrics_data
 from .sinks.sampling import Sampler
 from .sources.amqp_address import SCHEMES
 from .wire.capture_lines import Header
-from .wire.codec import Decoded
+from .wire.codec import Decoder
 
 T = TypeVar("T")
 
@@ -107,7 +107,7 @@ class Exporting:
     # -- what is told --------------------------------------------------------------------------
 
     @property
-    def decode(self) -> Callable[[Message], Decoded]:
+    def decoder(self) -> Decoder:
         """Reads messages."""
         return decoder_of(self._settings.log_records)
 

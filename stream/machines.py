@@ -16,13 +16,13 @@ from .core.early import PATIENCE
 from .core.engine import Engine
 from .core.record import WorkerRecord
 from .core.view import View
-from .events import Frame, Message, Tick
+from .events import Frame, Tick
 from .occurrences import Tell
 from .pipeline import Pipeline
 from .sinks.base import Sink
 from .sources.capture import Capture
 from .wire.capture_lines import Header
-from .wire.codec import Decoded, decode
+from .wire.codec import Decoder, plain
 
 _ALONE = ""
 """Stands for the one engine of all brokers that were not recorded together."""
@@ -35,7 +35,7 @@ class Export(Protocol):
     """
 
     @property
-    def decode(self) -> Callable[[Message], Decoded]:
+    def decoder(self) -> Decoder:
         """Reads messages."""
 
     @property
@@ -91,7 +91,7 @@ class Machines:
         self._sinks = sinks
         self._export = export
         self._tell = tell
-        self._decode = decode if export is None else export.decode
+        self._decoder = plain if export is None else export.decoder
         self._machines: dict[str, _Machine] = {}
 
     # -- frames --------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ class Machines:
             begun = export.begin(source or None, first, headers=headers, view=engine.view)
             sinks = (*sinks, begun)
         channel = Channel(1, Overflow.WAIT, tell=self._tell)  # unused: nothing comes between
-        pipeline = Pipeline(engine, sinks, channel=channel, tell=self._tell, decode=self._decode)
+        pipeline = Pipeline(engine, sinks, channel=channel, tell=self._tell, decoder=self._decoder)
         return _Machine(engine, pipeline)
 
     # -- tables --------------------------------------------------------------------------------

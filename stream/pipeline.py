@@ -16,7 +16,7 @@ from .core.engine import Engine
 from .events import Event, Frame, Inspected, Message, QueueSample, Rejected, Subscribed, Tick
 from .occurrences import EventsDecoded, EventsRejected, Tell
 from .sinks.base import Sink
-from .wire.codec import Decoded, decode
+from .wire.codec import Decoder, plain
 
 
 class Pipeline:
@@ -27,7 +27,7 @@ class Pipeline:
         sinks: told of every effect, in this order.
         channel: where frames come from.
         tell: hears what was decoded and rejected, never once an event.
-        decode: reads the events of a message; total.
+        decoder: reads the events of a message.
         tap: given each batch of frames before it is processed, to record it; must not raise.
     """
 
@@ -38,14 +38,14 @@ class Pipeline:
         *,
         channel: Channel,
         tell: Tell,
-        decode: Callable[[Message], Decoded] = decode,
+        decoder: Decoder = plain,
         tap: Callable[[Sequence[Frame]], None] | None = None,
     ) -> None:
         self._engine = engine
         self._accepts = tuple(sink.accept for sink in sinks)
         self._channel = channel
         self._tell = tell
-        self._decode = decode
+        self._read = decoder.read
         self._tap = tap
 
     async def run(self) -> None:
@@ -58,7 +58,7 @@ class Pipeline:
 
     def process(self, frames: Sequence[Frame]) -> None:
         """Process frames now, in order. Messages that arrived together are fed together."""
-        decode, at, source = self._decode, 0.0, ""
+        read, at, source = self._read, 0.0, ""
         events: list[Event] = []  # of the messages that arrived together and are not fed yet
         rejected: list[Rejected] = []
         for frame in frames:
@@ -69,10 +69,8 @@ class Pipeline:
             if frame.received_at != at or frame.source != source:
                 self._feed(events, at, source)
                 at, source = frame.received_at, frame.source
-            decoded = decode(frame)
-            events += decoded.events
-            if decoded.rejected:
-                rejected += decoded.rejected
+            if unreadable := read(frame, events):
+                rejected += unreadable
         self._feed(events, at, source)
         for reason, count in Counter(each.reason for each in rejected).items():
             self._tell(EventsRejected(reason, count))

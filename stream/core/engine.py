@@ -14,6 +14,8 @@ from ..config import BeatRule, BeatSettings, Graces, StuckLimits, StuckRule
 from ..events import (
     Event,
     Inspected,
+    KnownEvent,
+    OtherEvent,
     QueueDepth,
     QueueSample,
     Subscribed,
@@ -173,26 +175,22 @@ class Engine:
             WorkerHeartbeat: self._beat,
             WorkerOffline: self._offline,
         }
-        if straight:
-            usual = Straight(
-                self._tasks,
-                self._kinds,
-                queues=self._queues,
-                traces=self._traces,
-                early=self._early,
-                periodic=self._periodic,
-                general=self._lifecycle,
-                emit=emit,
-                ran=self._limits.learn,
-                long_wait=float("inf") if long_wait is None else long_wait,
-                beginnings=beginnings,
-            )
-            self._handlers |= {
-                TaskSent: usual.sent,
-                TaskReceived: usual.received,
-                TaskStarted: usual.started,
-                TaskSucceeded: usual.succeeded,
-            }
+        usual = Straight(
+            self._tasks,
+            self._kinds,
+            workers=self._workers,
+            queues=self._queues,
+            traces=self._traces,
+            early=self._early,
+            periodic=self._periodic,
+            general=self._lifecycle,
+            others=self._take_one,
+            emit=emit,
+            ran=self._limits.learn,
+            long_wait=float("inf") if long_wait is None else long_wait,
+            beginnings=beginnings,
+        )
+        self._take = usual.take if straight else self._take_generally
 
     # -- input ---------------------------------------------------------------------------------
 
@@ -203,23 +201,23 @@ class Engine:
         """
         effects = self._begin(now)
         now = self._now
-        handlers, lanes, new_lane = self._handlers, self._workers.lanes, self._workers.new_lane
-        lane, sent_at = None, now
-        for event in events:  # the hot loop
-            handler = handlers.get(type(event))
-            if handler is not None:
-                key = (event.hostname, event.pid)
-                lane = lanes.get(key) or new_lane(key)
-                lane.heard_at, sent_at = now, event.timestamp
-                # What `Lane.hear` looks for, without a call: nearly always there is nothing.
-                if now - sent_at < lane.low or now >= lane.window_ends_at:
-                    lane.hear(sent_at, now)
-                handler(event, lane, now)
+        last = self._take(events, now)
         self._last_event_at = now
         broker = self._queues.broker(source)
         broker.last_frame_at = now
-        broker.behind = 0.0 if lane is None else max(0.0, now - sent_at - lane.offset)
+        broker.behind = 0.0 if last is None else self._workers.behind(last, now)
         return effects
+
+    def _take_generally(self, events: Iterable[Event], now: float) -> KnownEvent | None:
+        last: KnownEvent | None = None
+        for event in events:
+            if not isinstance(event, OtherEvent):
+                self._take_one(event, now)
+                last = event
+        return last
+
+    def _take_one(self, event: KnownEvent, now: float) -> None:
+        self._handlers[type(event)](event, self._workers.hear(event, now), now)
 
     def sample(self, sample: QueueSample) -> list[Effect]:
         """Take in a poll of the queue keys."""
@@ -453,11 +451,9 @@ class Engine:
         )
 
     def _task_gauge(self, kind: Kind, state: State, slot: int, now: float) -> TaskGauge:
-        slots = self._tasks.slots
-        waiting = slots[slot].get(kind, {})
-        later = slots[slot + LATER].get(kind, {})
-        stuck = slots[slot + STUCK].get(kind, {})
-        unsure = slots[slot + UNSURE].get(kind, {})
+        row = self._tasks.rows[kind]
+        waiting, later = row[slot], row[slot + LATER]
+        stuck, unsure = row[slot + STUCK], row[slot + UNSURE]
         fronts = [
             next(iter(members.values())).since for members in (waiting, stuck, unsure) if members
         ]

@@ -33,32 +33,33 @@ class Kinds:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._kinds: dict[tuple[str | None, str | None], Kind] = {}
+        self.known: dict[tuple[str | None, str | None], Kind] = {}
+        """By name and queue; to be read only."""
         self._other = Kind(OTHER, OTHER)
         self.overflowed = 0
         """How often a pair did not fit."""
 
     def __len__(self) -> int:
-        return len(self._kinds)
+        return len(self.known)
 
     def all(self) -> list[Kind]:
         """Every kind; the first is the one for all others."""
-        return [self._other, *self._kinds.values()]
+        return [self._other, *self.known.values()]
 
     def restore(self, pairs: list[tuple[str | None, str | None]]) -> list[Kind]:
         """Take over the pairs of a snapshot's kinds but the first; return them like `all`."""
-        self._kinds = {
+        self.known = {
             (name, queue): Kind(name, queue, name in INTERNAL_TASKS) for name, queue in pairs
         }
         return self.all()
 
     def get(self, name: str | None, queue: str | None) -> Kind:
         """Return the one kind for this pair, or the one for all others when there are too many."""
-        kind = self._kinds.get((name, queue))
+        kind = self.known.get((name, queue))
         if kind is not None:
             return kind
-        if len(self._kinds) >= self._limit:
+        if len(self.known) >= self._limit:
             self.overflowed += 1
             return self._other
-        kind = self._kinds[name, queue] = Kind(name, queue, name in INTERNAL_TASKS)
+        kind = self.known[name, queue] = Kind(name, queue, name in INTERNAL_TASKS)
         return kind

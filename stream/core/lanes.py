@@ -79,14 +79,15 @@ class Lane(Struct, eq=False, gc=False):
     base_processed: int | None = None
     base_clock: int = -1
     starts: int = 0
+    """After the first heartbeat, up to the pending one."""
     starts_after_pending: int = 0
     pending_processed: int = 0
     pending_clock: int = -1
     unseen: int = 0
     measured: int = 0
     """Executions up to the heartbeat that was compared last."""
-    starts_seen: int = 0
-    """All, also those before the first heartbeat."""
+    starts_before: int = 0
+    """Up to the pending heartbeat, also those before the first one."""
     duplicates: int = 0
     advised: bool = False
     """Its missing task events were told."""
@@ -95,6 +96,11 @@ class Lane(Struct, eq=False, gc=False):
     def skew(self) -> float | None:
         """Seconds that its clock is ahead of ours; None before its first event."""
         return None if self.heard_at == 0.0 else -self.offset
+
+    @property
+    def starts_seen(self) -> int:
+        """All starts, also those before the first heartbeat."""
+        return self.starts_before + self.starts_after_pending
 
     @property
     def coverage(self) -> float | None:
@@ -126,11 +132,12 @@ class Lane(Struct, eq=False, gc=False):
 
     def count_start(self, clock: int) -> None:
         """Take note of a ``task-started``."""
-        self.starts_seen += 1
+        if clock > self.pending_clock:
+            self.starts_after_pending += 1
+            return
+        self.starts_before += 1
         if clock > self.base_clock:
             self.starts += 1
-            if clock > self.pending_clock:
-                self.starts_after_pending += 1
 
     def beat(self, event: WorkerEvent, now: float) -> int:
         """Take in a worker event that is newer than the last; return newly unseen executions."""
@@ -147,8 +154,8 @@ class Lane(Struct, eq=False, gc=False):
             self._begin(event)
             return 0
         missed = self.measure()
+        self._settle_starts()
         self.pending_processed, self.pending_clock = event.processed, event.clock
-        self.starts_after_pending = 0
         return missed
 
     def measure(self) -> int:
@@ -160,14 +167,21 @@ class Lane(Struct, eq=False, gc=False):
         if self.base_processed is None or self.pending_clock <= self.base_clock:
             return 0
         self.measured = self.pending_processed - self.base_processed
-        unseen = max(0, self.measured - (self.starts - self.starts_after_pending))
+        unseen = max(0, self.measured - self.starts)
         missed, self.unseen = unseen - self.unseen, unseen
         return max(0, missed)
 
     def _begin(self, event: WorkerEvent) -> None:
+        self._settle_starts()
         self.base_processed = event.processed
         self.base_clock = self.pending_clock = event.clock
-        self.starts = self.starts_after_pending = 0
+        self.starts = 0
+
+    def _settle_starts(self) -> None:
+        """What was after the pending heartbeat is before the next one."""
+        self.starts += self.starts_after_pending
+        self.starts_before += self.starts_after_pending
+        self.starts_after_pending = 0
 
     def _note_excess(self, active: int, now: float) -> None:
         self.idle_beats = 0 if active else self.idle_beats + 1

@@ -316,7 +316,6 @@ class Lifecycle:
                 delivery = found
         lane.holds_work = True
         lane.count_start(event.clock)
-        task.starts += 1
         delivery.started_at = event.timestamp
         delivery.started_clock = event.clock
         if delivery.state in OPEN:

@@ -23,12 +23,11 @@ from .tables import (
     RETRY,
     SENT,
     STARTED,
-    STATE_OF,
     STUCK,
     UNSURE,
     TaskTable,
 )
-from .task import Delivery, Task
+from .task import STATE_OF, Delivery, Task
 from .trace import Trace
 from .traces import UNTRACED
 

@@ -171,7 +171,6 @@ class Progress:
     def enter(self, task: Task, delivery: Delivery, now: float) -> None:
         """Take in a task that was not known, with its first delivery."""
         slot = SLOT_OF[delivery.state]
-        task.state = delivery.state
         task.since = now
         if delivery.eta is not None and delivery.eta > now:
             slot += LATER
@@ -193,7 +192,9 @@ class Progress:
         past = task.past
         if past is not None and len(past) > MAX_DELIVERIES:
             spare = [each for each in past if each is not task.first_sent]
-            past.remove(next((each for each in spare if each.state not in OPEN), spare[0]))
+            dropped = next((each for each in spare if each.state not in OPEN), spare[0])
+            task.starts_dropped += dropped.started_at is not None
+            past.remove(dropped)
 
     def learn(self, task: Task, event: TaskSent | TaskReceived, *, queue: str | None) -> None:
         """Take over what was not known of a task, or what is newer."""
@@ -236,7 +237,6 @@ class Progress:
                 return
         if band == STUCK:
             self._emit(stuck_ended(task, self._traces.of(task, last), now))
-        task.state = state
         task.since = since
         self._tasks.move(task, slot, task.kind)
         if slot >= LATER:
@@ -251,12 +251,12 @@ class Progress:
         state, was = decided.state, task.state
         if task.finished:
             if state is not was:
-                task.state = state
+                task.end = state
                 self._emit(self._revised(task, decided, was=was, now=now))
             return
         if STUCK <= task.slot < UNSURE:
             self._emit(stuck_ended(task, self._traces.of(task, task.last), now))
-        task.state = state
+        task.end = state
         self._tasks.finish(task, now)
         ended = decided.ended
         self._emit(
@@ -317,8 +317,6 @@ def again(task: Task, retries: int, lane: Lane | None = None) -> Delivery:
 
 def stop_running(lane: Lane, uuid: str) -> None:
     """One delivery of a task does not run on its worker any more."""
-    left = lane.running.get(uuid, 0) - 1
-    if left > 0:
-        lane.running[uuid] = left
-    else:
-        lane.running.pop(uuid, None)
+    running = lane.running
+    if (left := running.pop(uuid, 1) - 1) > 0:
+        running[uuid] = left

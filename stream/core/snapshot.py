@@ -22,7 +22,7 @@ from .trace import Trace
 from .traces import UNTRACED, Peeked
 
 _MAGIC: Final = b"celery-stream snapshot\n"
-VERSION: Final = 4
+VERSION: Final = 5
 _SIZE: Final = 4
 """Bytes of the version, and of the checksum."""
 
@@ -66,10 +66,10 @@ class TaskRow(Struct, array_like=True, frozen=True, gc=False):
     trace: int
     parent_attempt: tuple[int, int] | None
     deliveries: list[DeliveryRow]
-    state: State
+    end: State | None
     since: float
     slot: int
-    starts: int
+    starts_dropped: int
     error_type: str | None
     first_seen: int
 
@@ -78,7 +78,7 @@ class TablesState(Struct, array_like=True):
     """The tables of tasks: who is in which, in order, by number of the task."""
 
     known: list[int]
-    slots: list[list[tuple[int, list[int]]]]
+    rows: list[tuple[int, list[list[int]]]]
     remembered: list[int]
     due: list[tuple[float, str]]
     in_flight: int
@@ -200,10 +200,10 @@ class Numbers:
             self.trace(task.trace),
             task.parent_attempt,
             [self._delivery_row(each) for each in deliveries],
-            task.state,
+            task.end,
             task.since,
             task.slot,
-            task.starts,
+            task.starts_dropped,
             task.error_type,
             task.first_seen,
         )
@@ -250,10 +250,10 @@ def task_of(
         past=deliveries[:-1] or None,
         trace=traces[row.trace],
         parent_attempt=row.parent_attempt,
-        state=row.state,
+        end=row.end,
         since=row.since,
         slot=row.slot,
-        starts=row.starts,
+        starts_dropped=row.starts_dropped,
         error_type=row.error_type,
         first_seen=row.first_seen,
     )

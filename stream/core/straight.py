@@ -8,10 +8,18 @@ against each other: same effects, same snapshot. What is rare (an ETA, a trace t
 names, a duration below 0) is not for here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
-from ..events import TaskReceived, TaskSent, TaskStarted, TaskSucceeded
+from ..events import (
+    Event,
+    KnownEvent,
+    OtherEvent,
+    TaskReceived,
+    TaskSent,
+    TaskStarted,
+    TaskSucceeded,
+)
 from .beginnings import attempt_began, waited_long
 from .early import Early
 from .effects import Arguments, AttemptEnded, Effect, Received, Sent, Started, TaskFinished
@@ -25,6 +33,7 @@ from .states import State
 from .tables import RECEIVED, SENT, STARTED, TaskTable
 from .task import FIRST_ATTEMPT, Delivery, Task
 from .traces import UNTRACED, Traces
+from .workers import Workers
 
 # Looked up once: a member of an enumeration costs 50 ns at each access on Python 3.11.
 _SENT: Final = State.SENT
@@ -41,11 +50,13 @@ class Straight:
     Args:
         tasks: the tables.
         kinds: the interned (name, queue) pairs.
+        workers: keeps the lanes.
         queues: told of the queues that events name.
         traces: which trace each task belongs to.
         early: keeps what workers tell of a task before its producer does.
         periodic: told of each task that no other task sent.
         general: takes every event that is not as usual.
+        others: takes the events of other types.
         emit: takes each effect.
         ran: told how long each run took that succeeded.
         long_wait: seconds of waiting from which `WaitedLong` is told.
@@ -57,11 +68,13 @@ class Straight:
         tasks: TaskTable,
         kinds: Kinds,
         *,
+        workers: Workers,
         queues: QueueTable,
         traces: Traces,
         early: Early,
         periodic: Periodic,
         general: Lifecycle,
+        others: Callable[[KnownEvent, float], None],
         emit: Callable[[Effect], None],
         ran: Callable[[Kind, float], None],
         long_wait: float,
@@ -69,6 +82,9 @@ class Straight:
     ) -> None:
         self._tasks = tasks
         self._kinds = kinds
+        self._lanes = workers.by_hostname
+        self._hear = workers.hear
+        self._others = others
         self._queues = queues
         self._traces = traces
         self._early = early
@@ -80,8 +96,45 @@ class Straight:
         self._long_wait = long_wait
         self._beginnings = beginnings
 
-    def sent(self, event: TaskSent, lane: Lane, now: float) -> None:
+    def take(self, events: Iterable[Event], now: float) -> KnownEvent | None:
+        """Take in events that arrived at *now*; return the last one that means anything."""
+        last: KnownEvent | None = None
+        sent, received, started, succeeded = (
+            self._take_sent,
+            self._take_received,
+            self._take_started,
+            self._take_succeeded,
+        )
+        # The hot loop. A call, and an attribute of an event, cost half where they are always of
+        # one type, hence these questions, and a search for the lane in each method.
+        for event in events:
+            kind = type(event)
+            if kind is TaskStarted:
+                started(event, now)  # type: ignore[arg-type] # `kind` is its type
+            elif kind is TaskSucceeded:
+                succeeded(event, now)  # type: ignore[arg-type] # `kind` is its type
+            elif kind is TaskReceived:
+                received(event, now)  # type: ignore[arg-type] # `kind` is its type
+            elif kind is TaskSent:
+                sent(event, now)  # type: ignore[arg-type] # `kind` is its type
+            elif isinstance(event, OtherEvent):
+                continue
+            else:
+                self._others(event, now)
+            last = event  # type: ignore[assignment] # likewise
+        return last
+
+    def _take_sent(self, event: TaskSent, now: float) -> None:
         """A message was published with a task that was not known."""
+        lane = self._lanes.get(event.hostname)
+        timestamp = event.timestamp
+        if (  # else it was heard just now, and what `Workers.hear` looks for is not there
+            lane is None
+            or lane.pid != event.pid
+            or lane.heard_at != now
+            or now - timestamp < lane.low
+        ):
+            lane = self._hear(event, now)
         tasks, uuid, queue = self._tasks, event.uuid, event.queue
         if (
             uuid in tasks.by_uuid
@@ -95,40 +148,69 @@ class Straight:
             return
         if queue and queue not in self._queues.names:
             self._queues.hear_of(queue)
-        kind = self._kinds.get(event.name, queue)
-        retries, sent_at, trace = event.retries or 0, event.timestamp, None
-        delivery = Delivery(retries, 0, _SENT, False, lane, sent_at)
-        if event.parent_id is None and event.root_id == uuid:  # it has no kin to look for
-            task = Task(uuid, kind, uuid, None, delivery, None, UNTRACED)
-            delivery.trace = UNTRACED
+        name, root_id, retries = event.name, event.root_id, event.retries or 0
+        kind = self._kinds.known.get((name, queue)) or self._kinds.get(name, queue)
+        if event.parent_id is None and root_id == uuid:  # it has no kin to look for
+            trace, parent_id, parent_attempt = None, None, FIRST_ATTEMPT
+            delivery = Delivery(
+                retries,
+                0,
+                _SENT,
+                False,
+                lane,
+                timestamp,
+                None,
+                None,
+                None,
+                -1,
+                None,
+                -1,
+                None,
+                -1,
+                None,
+                UNTRACED,
+            )
+            task = Task(uuid, kind, uuid, None, delivery, None, UNTRACED, None, None, now, SENT)
+            root_id = uuid
         else:
+            delivery = Delivery(retries, 0, _SENT, False, lane, timestamp)
             task = self._general.task_of(event, kind, delivery)
             trace = self._traces.of(task, delivery)
-        task.since = now
+            task.since = now
+            root_id, parent_id = task.root_id, task.parent_id
+            parent_attempt = task.parent_attempt or FIRST_ATTEMPT
         self._general.anything_sent = True
         tasks.enter(task, SENT)
-        self._emit(
+        emit = self._emit
+        emit(
             Sent(
                 uuid,
                 kind,
                 retries,
-                sent_at + lane.offset,
-                task.root_id,
-                task.parent_id,
-                task.parent_attempt or FIRST_ATTEMPT,
+                timestamp + lane.offset,
+                root_id,
+                parent_id,
+                parent_attempt,
                 trace,
             )
         )
         if event.parent_id is None and self._rhythms.get(kind, _NEW) is not None:
-            self._periodic.sent(kind, min(sent_at + lane.offset, now))
+            self._periodic.sent(kind, min(timestamp + lane.offset, now))
         early = self._early
         if early.waiting or early.untold:
-            early.told(uuid, event.name, now)
+            early.told(uuid, name, now)
 
-    def received(self, event: TaskReceived, lane: Lane, now: float) -> None:
+    def _take_received(self, event: TaskReceived, now: float) -> None:
         """A worker took the message of a task that was sent, and knows nothing new of it."""
-        tasks = self._tasks
-        task = tasks.by_uuid.get(event.uuid)
+        lane = self._lanes.get(event.hostname)
+        timestamp = event.timestamp
+        if (
+            lane is None
+            or lane.pid != event.pid
+            or lane.heard_at != now
+            or now - timestamp < lane.low
+        ):
+            lane = self._hear(event, now)
         if (
             event.eta is not None
             or event.traceparent is not None
@@ -137,39 +219,40 @@ class Straight:
         ):
             self._general.received(event, lane, now)
             return
+        tasks, uuid = self._tasks, event.uuid
+        task = tasks.by_uuid.get(uuid)
         if task is None:
             self._received_first(event, lane, now)
             return
+        kind, delivery = task.kind, task.last
         if (
             task.slot != SENT
             or task.past is not None
-            or event.name != task.kind.name
+            or event.name != kind.name
             or task.root_id is None
             or event.parent_id != task.parent_id
-        ):
-            self._general.received(event, lane, now)
-            return
-        delivery, kind = task.last, task.kind
-        if (
-            delivery.lane is not None
+            or delivery.lane is not None
             or delivery.state is not _SENT
             or delivery.eta is not None
             or delivery.retries != (event.retries or 0)
         ):
             self._general.received(event, lane, now)
             return
-        delivery.state = task.state = _RECEIVED
+        delivery.state = _RECEIVED
         delivery.lane = lane
-        delivery.received_at = event.timestamp
+        delivery.received_at = timestamp
         delivery.received_clock = event.clock
-        lane.holds_work = True
+        if not lane.holds_work:
+            lane.holds_work = True
         if kind.queue is not None:
             self._queues.consume(kind.queue)
-        self._emit(Received(kind, False, lane.hostname))
-        slots, uuid = tasks.slots, task.uuid
-        del slots[SENT][kind][uuid]
-        slots[RECEIVED][kind][uuid] = task
-        task.slot, task.since = RECEIVED, now
+        emit = self._emit
+        emit(Received(kind, False, lane.hostname))
+        row = tasks.rows[kind]
+        del row[SENT][uuid]
+        row[RECEIVED][uuid] = task
+        task.slot = RECEIVED
+        task.since = now
 
     def _received_first(self, event: TaskReceived, lane: Lane, now: float) -> None:
         """A worker took a message that no producer told of: few are set up to tell."""
@@ -187,20 +270,29 @@ class Straight:
         else:
             task = self._general.task_of(event, kind, delivery)
             self._traces.foresee(task)
-        task.state, task.since = _RECEIVED, now
+        task.since = now
         lane.holds_work = True
         tasks.enter(task, RECEIVED)
         self._emit(Received(kind, False, lane.hostname))
         self._general.note_unsent(event, kind, now)
 
-    def started(self, event: TaskStarted, lane: Lane, now: float) -> None:
+    def _take_started(self, event: TaskStarted, now: float) -> None:
         """A pool process of the worker that took the message began to run it."""
-        tasks = self._tasks
-        task = tasks.by_uuid.get(event.uuid)
+        lane = self._lanes.get(event.hostname)
+        started_at = event.timestamp
+        if (
+            lane is None
+            or lane.pid != event.pid
+            or lane.heard_at != now
+            or now - started_at < lane.low
+        ):
+            lane = self._hear(event, now)
+        tasks, uuid = self._tasks, event.uuid
+        task = tasks.by_uuid.get(uuid)
         if task is None or task.slot != RECEIVED or task.past is not None:
             self._general.started(event, lane, now)
             return
-        delivery, started_at = task.last, event.timestamp
+        delivery = task.last
         received_at, sent_at, sender = delivery.received_at, delivery.sent_at, delivery.sender
         if (
             delivery.lane is not lane
@@ -216,32 +308,48 @@ class Straight:
         if prefetch < 0.0 or (wait is not None and wait < 0.0):
             self._general.started(event, lane, now)
             return
-        kind, uuid = task.kind, task.uuid
-        delivery.state = task.state = _STARTED
+        kind, clock = task.kind, event.clock
+        delivery.state = _STARTED
         delivery.started_at = started_at
-        delivery.started_clock = clock = event.clock
-        task.starts += 1
-        lane.holds_work = True
-        lane.count_start(clock)
-        lane.running[uuid] = lane.running.get(uuid, 0) + 1
-        self._emit(Started(kind, wait, prefetch, None, lane.hostname))
+        delivery.started_clock = clock
+        if not lane.holds_work:
+            lane.holds_work = True
+        if clock > lane.pending_clock:
+            lane.starts_after_pending += 1
+        else:
+            lane.count_start(clock)
+        running = lane.running
+        running[uuid] = running.get(uuid, 0) + 1
+        emit = self._emit
+        emit(Started(kind, wait, prefetch, None, lane.hostname))
         if wait is not None and wait > self._long_wait:
-            self._emit(waited_long(task, delivery, wait, trace=self._traces.of(task, delivery)))
+            emit(waited_long(task, delivery, wait, trace=self._traces.of(task, delivery)))
         if self._beginnings:
-            self._emit(attempt_began(task, delivery, wait, trace=self._traces.of(task, delivery)))
-        slots = tasks.slots
-        del slots[RECEIVED][kind][uuid]
-        slots[STARTED][kind][uuid] = task
-        task.slot, task.since = STARTED, now
+            emit(attempt_began(task, delivery, wait, trace=self._traces.of(task, delivery)))
+        row = tasks.rows[kind]
+        del row[RECEIVED][uuid]
+        row[STARTED][uuid] = task
+        task.slot = STARTED
+        task.since = now
 
-    def succeeded(self, event: TaskSucceeded, lane: Lane, now: float) -> None:
+    def _take_succeeded(self, event: TaskSucceeded, now: float) -> None:
         """The only run of a task returned, on the worker where it began."""
-        task = self._tasks.by_uuid.get(event.uuid)
+        lane = self._lanes.get(event.hostname)
+        timestamp = event.timestamp
+        if (
+            lane is None
+            or lane.pid != event.pid
+            or lane.heard_at != now
+            or now - timestamp < lane.low
+        ):
+            lane = self._hear(event, now)
+        tasks, uuid = self._tasks, event.uuid
+        task = tasks.by_uuid.get(uuid)
         if task is None or task.slot != STARTED or task.past is not None:
             self._general.ended(event, lane, now)
             return
         delivery, run = task.last, event.runtime
-        started_at, sent = delivery.started_at, None
+        started_at, sent_at, sender = delivery.started_at, delivery.sent_at, delivery.sender
         if (
             run is None
             or not run >= 0.0  # msgpack carries NaN
@@ -254,37 +362,29 @@ class Straight:
             return
         began = started_at + lane.offset
         ended = began + run
-        if delivery.sent_at is not None and delivery.sender is not None:
-            sent = delivery.sent_at + delivery.sender.offset
+        sent = wait = total = None
+        if sent_at is not None and sender is not None:
+            sent = sent_at + sender.offset
             if ended < sent:
                 self._general.ended(event, lane, now)
                 return
-        stop_running(lane, task.uuid)
-        delivery.state = task.state = _SUCCESS
-        delivery.ended_at, delivery.ended_clock, delivery.run = event.timestamp, event.clock, run
-        self._ran(task.kind, run)
-        self._tell_success(task, lane, (sent, began, ended), run=run, now=now)
-
-    def _tell_success(
-        self,
-        task: Task,
-        lane: Lane,
-        times: tuple[float | None, float, float],
-        *,
-        run: float,
-        now: float,
-    ) -> None:
-        """Tell the end of a task and of its only delivery; when it was sent, began and ended."""
-        (sent, began, ended), delivery = times, task.last
-        received_at, trace, arguments = delivery.received_at, delivery.trace, delivery.arguments
-        uuid, kind, root_id, retries = task.uuid, task.kind, task.root_id, delivery.retries
-        wait = None if sent is None else began - sent
-        self._emit(
-            AttemptEnded(
+            wait = began - sent
+            wait = wait if wait > 0.0 else 0.0  # noqa: FURB136 - a call costs more
+        stop_running(lane, uuid)
+        delivery.state = task.end = _SUCCESS
+        delivery.ended_at = timestamp
+        delivery.ended_clock = event.clock
+        delivery.run = run
+        kind, root_id, retries, trace = task.kind, task.root_id, delivery.retries, delivery.trace
+        ran, emit, ordinal = self._ran, self._emit, delivery.ordinal
+        received_at, arguments = delivery.received_at, delivery.arguments
+        ran(kind, run)
+        emit(
+            AttemptEnded(  # in order: keywords for so many cost 0.2 us
                 uuid,
                 kind,
                 retries,
-                delivery.ordinal,
+                ordinal,
                 _SUCCESS,
                 False,
                 lane.hostname,
@@ -296,22 +396,23 @@ class Straight:
                 None if received_at is None else received_at + lane.offset,
                 began,
                 ended,
-                wait if wait is None or wait > 0.0 else 0.0,
+                wait,
                 run,
                 None,
                 None,
                 None,
                 None,
                 None if trace is UNTRACED else trace or self._traces.of(task, delivery),
-                delivery.ordinal > 0 or delivery.redelivered,
+                ordinal > 0 or delivery.redelivered,
                 None if arguments is None else Arguments(*arguments),
                 None,
-                delivery.ordinal,
+                ordinal,
             )
         )
-        self._tasks.finish(task, now)
-        total = None if sent is None or retries else ended - sent
-        self._emit(
+        tasks.finish(task, now)
+        if sent is not None and not retries:
+            total = ended - sent
+        emit(
             TaskFinished(
                 uuid, kind, _SUCCESS, False, root_id, None, None, retries + 1, run, total, ended
             )

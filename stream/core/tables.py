@@ -5,7 +5,7 @@ limit) is read from the front of a table that is in order, so it costs the numbe
 the number of tasks. Dicts keep insertion order; a task enters a table when its phase begins.
 """
 
-from collections import Counter, defaultdict, deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from heapq import heapify, heappop, heappush
 from itertools import islice
@@ -13,8 +13,7 @@ from typing import Final
 
 from .kinds import Kind
 from .snapshot import Numbers, TablesState
-from .states import State
-from .task import ENDED, Task
+from .task import ENDED, STATE_OF, Task
 
 SENT, RECEIVED, STARTED, RETRY = range(4)
 LATER: Final = 4
@@ -24,10 +23,11 @@ STUCK: Final = 8
 UNSURE: Final = 12
 """Added to a slot: over its limit, and whether it is still there cannot be told."""
 SLOTS: Final = 16
-STATE_OF: Final = (State.SENT, State.RECEIVED, State.STARTED, State.RETRY)
 SLOT_OF: Final = {state: slot for slot, state in enumerate(STATE_OF)}
 
 Members = dict[str, Task]
+Row = list[Members]
+"""The tasks of one kind in flight, by slot."""
 
 
 class TaskTable:
@@ -44,9 +44,7 @@ class TaskTable:
         self.in_flight_limit = in_flight_limit
         self._remembered_limit = remembered_limit
         self.by_uuid: dict[str, Task] = {}
-        self.slots: tuple[defaultdict[Kind, Members], ...] = tuple(
-            defaultdict(dict) for _ in range(SLOTS)
-        )
+        self.rows: dict[Kind, Row] = {}
         self._remembered: deque[Task] = deque()
         self._due: list[tuple[float, str]] = []
         self.in_flight = 0
@@ -69,7 +67,12 @@ class TaskTable:
         self.by_uuid[task.uuid] = task
         self.in_flight += 1
         task.slot = slot
-        self.slots[slot][task.kind][task.uuid] = task
+        (self.rows.get(task.kind) or self.new_row(task.kind))[slot][task.uuid] = task
+
+    def new_row(self, kind: Kind) -> Row:
+        """Make room for the tasks of a kind that has none."""
+        row = self.rows[kind] = [{} for _ in range(SLOTS)]
+        return row
 
     def reserve(self, uuid: str) -> None:
         """Keep a place in the order of first appearance for a task that will enter later."""
@@ -83,13 +86,13 @@ class TaskTable:
 
     def move(self, task: Task, slot: int, kind: Kind) -> None:
         """Put a task in flight into another phase, or under another kind."""
-        del self.slots[task.slot][task.kind][task.uuid]
+        del self.rows[task.kind][task.slot][task.uuid]
         task.kind, task.slot = kind, slot
-        self.slots[slot][kind][task.uuid] = task
+        (self.rows.get(kind) or self.new_row(kind))[slot][task.uuid] = task
 
     def finish(self, task: Task, at: float) -> None:
         """A task ended: it leaves its phase and is remembered for a while."""
-        del self.slots[task.slot][task.kind][task.uuid]
+        del self.rows[task.kind][task.slot][task.uuid]
         self.in_flight -= 1
         task.slot = ENDED
         task.since = at
@@ -139,9 +142,9 @@ class TaskTable:
 
     def members(self, slot: int) -> Iterator[tuple[Kind, Members]]:
         """All tasks in one slot, by kind. The table must not change meanwhile."""
-        for kind, members in self.slots[slot].items():
-            if members:
-                yield kind, members
+        for kind, row in self.rows.items():
+            if row[slot]:
+                yield kind, row[slot]
 
     def prefetched(self) -> Counter[tuple[str | None, str | None]]:
         """How many tasks each worker holds that could begin, by its node name and their name.
@@ -158,7 +161,7 @@ class TaskTable:
     def kinds_in(self, slot: int) -> list[Kind]:
         """The kinds with tasks in one phase, those that wait for an ETA or are stuck included."""
         same_phase = (slot, slot + LATER, slot + STUCK, slot + UNSURE)
-        return list(dict.fromkeys(kind for each in same_phase for kind in self.slots[each]))
+        return [kind for kind, row in self.rows.items() if any(row[each] for each in same_phase)]
 
     def state(self, numbers: Numbers) -> TablesState:
         """Who is in which table, for a snapshot."""
@@ -166,11 +169,11 @@ class TaskTable:
         return TablesState(
             [number(task) for task in self.by_uuid.values()],
             [
-                [
-                    (numbers.kind(kind), [number(task) for task in members.values()])
-                    for kind, members in slot.items()
-                ]
-                for slot in self.slots
+                (
+                    numbers.kind(kind),
+                    [[number(task) for task in members.values()] for members in row],
+                )
+                for kind, row in self.rows.items()
             ],
             [number(task) for task in self._remembered],
             self._due,
@@ -182,15 +185,15 @@ class TaskTable:
     def restore(self, state: TablesState, tasks: list[Task], kinds: list[Kind]) -> None:
         """Take over what a snapshot knows."""
         self.by_uuid = {task.uuid: task for task in (tasks[each] for each in state.known)}
-        self.slots = tuple(
-            defaultdict(
-                dict,
-                {
-                    kinds[kind]: {task.uuid: task for task in (tasks[each] for each in members)}
-                    for kind, members in slot
-                },
+        self.rows.update(
+            (
+                kinds[kind],
+                [
+                    {task.uuid: task for task in (tasks[each] for each in members)}
+                    for members in row
+                ],
             )
-            for slot in state.slots
+            for kind, row in state.rows
         )
         self._remembered = deque(tasks[each] for each in state.remembered)
         self._due = state.due
@@ -200,8 +203,10 @@ class TaskTable:
 
     def prune(self) -> None:
         """Let go of what is empty or over; an emptied dict keeps the size it once had."""
-        for table in self.slots:
-            for kind in [kind for kind, members in table.items() if not members]:
-                del table[kind]
+        for kind, row in list(self.rows.items()):
+            if any(row):
+                row[:] = [members or {} for members in row]
+            else:
+                del self.rows[kind]
         self._due = [due for due in self._due if due[1] in self.by_uuid]
         heapify(self._due)

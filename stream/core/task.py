@@ -18,6 +18,9 @@ from .lanes import Lane
 from .states import State
 from .trace import Trace
 
+STATE_OF: Final = (State.SENT, State.RECEIVED, State.STARTED, State.RETRY)
+"""The state of a task in flight, by the phase that its slot is of."""
+PHASES: Final = len(STATE_OF)
 ENDED: Final = -1
 """The slot of a task that has ended."""
 FIRST_ATTEMPT: Final = (0, 0)
@@ -138,20 +141,33 @@ class Task(Struct, eq=False, gc=False):
     """What its further attempts and its children inherit; None: not known or asked for yet."""
     parent_attempt: tuple[int, int] | None = None
     """Retries and ordinal of the parent's delivery that sent it; None: not known, or (0, 0)."""
-    state: State = State.SENT
+    end: State | None = None
+    """How it ended; None while it is in flight."""
     since: float = 0.0
     """Since when it waits in this state, our clock; its ETA where that is later."""
     slot: int = 0
     """Which of the tables holds it (see `tables`); ENDED once it has ended."""
-    starts: int = 0
+    starts_dropped: int = 0
+    """Of its starts, those of deliveries that are no longer kept."""
     error_type: str | None = None
     first_seen: int = 0
     """Order of first appearance, where records are asked for: an int costs 32 bytes a task."""
 
     @property
+    def state(self) -> State:
+        """What it waits for, or how it ended."""
+        return self.end or STATE_OF[self.slot % PHASES]
+
+    @property
     def finished(self) -> bool:
         """Whether its end was told."""
         return self.slot == ENDED
+
+    @property
+    def starts(self) -> int:
+        """How often it began to run."""
+        seen = sum(each.started_at is not None for each in self.deliveries())
+        return self.starts_dropped + seen
 
     @property
     def first(self) -> Delivery:

@@ -11,7 +11,7 @@ from itertools import takewhile
 from typing import Final
 
 from ..config import Graces
-from ..events import Inspected, WorkerHeartbeat, WorkerOffline, WorkerOnline
+from ..events import Inspected, KnownEvent, WorkerHeartbeat, WorkerOffline, WorkerOnline
 from .effects import Advice, Advised, Effect, EventsMissed, WorkerChanged, WorkerForgotten
 from .lanes import IDLE_BEATS, Lane
 from .progress import Progress
@@ -62,12 +62,30 @@ class Workers:
         self._limit = limit
         self.lanes: dict[tuple[str, int], Lane] = {}
         """By hostname and pid."""
+        self.by_hostname: dict[str, Lane] = {}
+        """The one of each hostname that was heard last: nearly always it is the only one."""
         self._newest: dict[str, Lane] = {}
         self.ghosts_looked_for_at = 0.0
         self.dropped = 0
         """Lanes that left because there were too many."""
 
-    def new_lane(self, key: tuple[str, int]) -> Lane:
+    def hear(self, event: KnownEvent, now: float) -> Lane:
+        """Return the lane of an event, and take note of its times."""
+        key, timestamp = (event.hostname, event.pid), event.timestamp
+        lane = self.lanes.get(key) or self._new_lane(key)
+        lane.heard_at = now
+        # What `Lane.hear` looks for: nearly always there is nothing.
+        if now - timestamp < lane.low or now >= lane.window_ends_at:
+            lane.hear(timestamp, now)
+        self.by_hostname[lane.hostname] = lane
+        return lane
+
+    def behind(self, event: KnownEvent, now: float) -> float:
+        """Seconds that an event which was just heard was on its way."""
+        lane = self.lanes.get((event.hostname, event.pid))
+        return 0.0 if lane is None else max(0.0, now - event.timestamp - lane.offset)
+
+    def _new_lane(self, key: tuple[str, int]) -> Lane:
         """Make the lane of a process, (hostname, pid), that was not heard of."""
         if len(self.lanes) >= self._limit:
             self._drop_quiet_lanes()
@@ -328,6 +346,8 @@ class Workers:
 
     def _forget(self, lane: Lane) -> None:
         del self.lanes[lane.hostname, lane.pid]
+        if self.by_hostname.get(lane.hostname) is lane:
+            del self.by_hostname[lane.hostname]
         if self._newest.get(lane.hostname) is lane:
             del self._newest[lane.hostname]
         if self._records and _is_worker(lane):

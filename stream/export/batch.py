@@ -3,12 +3,14 @@
 import gzip
 import zlib
 
+from isal import igzip
 from msgspec import Struct
 
 from ..occurrences import Signal
 from .split import split
 
-# Level 1 halves the time of level 6 and still shrinks a batch of spans to a tenth or less.
+# A batch of spans becomes as small as with zlib's level 1, in a fifth of the time; level 2 of ISA-L
+# makes it no smaller.
 _GZIP_LEVEL = 1
 
 
@@ -51,4 +53,4 @@ class Batch(Struct, frozen=True, gc=False):
 
 
 def _compress(message: bytes) -> bytes:
-    return gzip.compress(message, _GZIP_LEVEL, mtime=0)
+    return igzip.compress(message, _GZIP_LEVEL, mtime=0)

@@ -95,6 +95,11 @@ class MetricsSink:
         self._consumed: Cells[Kind, Cell] = Cells(self._consumed_cell)
         self._starts: Cells[Kind, _StartCells] = Cells(lambda kind: _StartCells(aggregate, kind))
         self._processed: Cells[tuple[Kind, str | None], Cell] = Cells(self._process_cell)
+        # Of successes, which nearly all are: a pair as the key costs three times as much.
+        self._returned: Cells[Kind, Cell] = Cells(lambda kind: self._process_cell((kind, None)))
+        self._successes: Cells[Kind, _EndCells] = Cells(
+            lambda kind: _EndCells(aggregate, kind, _SUCCESS)
+        )
         self._ends: Cells[tuple[Kind, State], _EndCells] = Cells(
             lambda key: _EndCells(aggregate, *key)
         )
@@ -158,6 +163,11 @@ class MetricsSink:
 
     def _on_attempt_ended(self, effect: AttemptEnded) -> None:
         state, run = effect.state, effect.run
+        if state is _SUCCESS and run is not None and 0.0 <= run < MAX_SECONDS and run < self._slow:
+            cell = self._returned[effect.kind]
+            cell[bisect_left(_RUN_EDGES, run)] += 1
+            cell[0] += run
+            return
         error_type = None if state is _SUCCESS else error(state, effect.error_type)
         if run is not None and 0.0 <= run < MAX_SECONDS:
             cell = self._processed[effect.kind, error_type]
@@ -176,7 +186,9 @@ class MetricsSink:
 
     def _on_finished(self, effect: TaskFinished) -> None:
         state, run, total = effect.state, effect.run, effect.total
-        cells = self._ends[effect.kind, state]
+        cells = (
+            self._successes[effect.kind] if state is _SUCCESS else self._ends[effect.kind, state]
+        )
         cells.finished[0] += 1
         if run is not None and 0.0 <= run < MAX_SECONDS:
             milliseconds = run * 1000.0

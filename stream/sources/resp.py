@@ -47,6 +47,8 @@ class Connection:
         self, stream: anyio.abc.ByteStream, *, address: RedisAddress, timeout: float
     ) -> None:
         self.address = address
+        self.drained = True
+        """Whether the last read took all that there was."""
         self._stream = stream
         self._timeout = timeout
         self._reader = Reader(notEnoughData=_NOTHING)
@@ -75,7 +77,9 @@ class Connection:
             LostError: the connection broke.
         """
         try:
-            self._reader.feed(await self._stream.receive(_READ_BYTES))
+            read = await self._stream.receive(_READ_BYTES)
+            self.drained = len(read) < _READ_BYTES
+            self._reader.feed(read)
             # One C loop: this is the hot path of the subscription.
             return list(iter(self._gets, cast("Reply", _NOTHING)))
         except (*CLOSED, HiredisError) as exc:

@@ -56,6 +56,7 @@ _KNOWN_TYPES: Final = frozenset(str(kind.__struct_config__.tag) for kind in Know
 _REDIS: Final = Transport.REDIS  # an access to the member costs 50 ns on Python 3.11
 # What msgspec raises; the last two are no MsgspecError.
 _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_UNUSUAL: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
 class Decoder:
@@ -83,15 +84,28 @@ class Decoder:
 
     def decode(self, message: Message) -> Decoded:
         """Read the events of one message. Never raises."""
+        events: list[Event] = []
+        rejected = self.read(message, events)
+        return Decoded(events, rejected)
+
+    def read(self, message: Message, events: list[Event]) -> tuple[Rejected, ...]:
+        """Append the events of one message; return what could not be read. Never raises."""
         payload = message.payload
         if message.transport is _REDIS and len(payload) <= MAX_PAYLOAD_BYTES:
             # Nearly always, and so in one go: a third of what reading a message costs is calls.
             try:
-                events = self._from_json(read_usual(payload).body)
-            except _UNREADABLE:
-                return self._decode_unusual(message)
-            return Decoded(events if isinstance(events, list) else [events])
-        return self._decode_unusual(message)
+                body = self._from_json(read_usual(payload))
+            except _UNUSUAL:
+                pass
+            else:
+                if isinstance(body, list):
+                    events += body
+                else:
+                    events.append(body)
+                return ()
+        decoded = self._decode_unusual(message)
+        events += decoded.events
+        return decoded.rejected
 
     def _decode_unusual(self, message: Message) -> Decoded:
         body = unwrap(message)
@@ -173,15 +187,18 @@ class Decoder:
         return _invalid(detail) if other.type in _KNOWN_TYPES else other
 
 
-_plain: Final = Decoder(KnownEvent, msgspec.json.Decoder(KnownEvent | list[KnownEvent]).decode)
-decode: Final = _plain.decode
+plain: Final = Decoder(KnownEvent, msgspec.json.Decoder(KnownEvent | list[KnownEvent]).decode)
+"""Reads events without arguments and results."""
+decode: Final = plain.decode
 """Read the events of one message, without arguments and results. Never raises."""
 
-decode_in_full: Final = Decoder(
+in_full: Final = Decoder(
     KnownEventInFull,
     msgspec.json.Decoder(KnownEventInFull | list[KnownEventInFull]).decode,
-    less=_plain,
-).decode
+    less=plain,
+)
+"""Reads them with what they have of these."""
+decode_in_full: Final = in_full.decode
 """Read the events of one message, with arguments and results. Never raises.
 
 Where those cannot be read, the event comes without them.

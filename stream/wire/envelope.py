@@ -10,7 +10,8 @@ import json
 from typing import Final, Literal
 
 import msgspec
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
+from pybase64 import b64decode
 
 from ..events import Message, Reason, Rejected, Transport
 
@@ -40,12 +41,20 @@ class _UsualProperties(Struct, gc=False):
     body_encoding: Literal["base64"]
 
 
-class UsualEnvelope(Struct, gc=False):
+class _UsualEnvelope(Struct, gc=False):
     """The envelope of nearly every message: JSON in base64, and says so."""
 
     body: bytes
     properties: _UsualProperties
     content_type: Literal["application/json"] = field(name="content-type")
+
+
+class _UsualRest(Struct, gc=False):
+    """The same without its body."""
+
+    properties: _UsualProperties
+    content_type: Literal["application/json"] = field(name="content-type")
+    body: UnsetType = UNSET  # a second one, which JSON allows and which would count, is an error
 
 
 class _LooseProperties(Struct, gc=False):
@@ -59,10 +68,31 @@ class _LooseEnvelope(Struct, gc=False):
     content_encoding: object = field(name="content-encoding", default=None)
 
 
-read_usual: Final = msgspec.json.Decoder(UsualEnvelope).decode
-"""Read a Redis payload in its usual envelope; raises what msgspec does where it has another."""
-
+_LONG_BYTES: Final = 1500
+"""From here on cutting the body out is quicker than reading the payload as one JSON text."""
+_BEFORE: Final = b'{"body": "'
+_AT: Final = len(_BEFORE)
+_INSTEAD: Final = b'{"":0'
+_read_short = msgspec.json.Decoder(_UsualEnvelope).decode
+_check_rest = msgspec.json.Decoder(_UsualRest).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
+
+
+def read_usual(payload: bytes) -> bytes:
+    """Return the body of a Redis payload in its usual envelope.
+
+    Raises:
+        ValueError: the envelope is another one. Also what msgspec raises.
+    """
+    if len(payload) < _LONG_BYTES:
+        return _read_short(payload).body
+    # A batch of events is nearly all base64, which is decoded many bytes at once: a quarter of the
+    # time that reading it as JSON takes. What is around it is read as JSON all the same.
+    end = payload.find(b'"', _AT)
+    if not payload.startswith(_BEFORE):
+        raise ValueError("kombu writes the body first")
+    _check_rest(_INSTEAD + payload[end + 1 :])
+    return b64decode(payload[_AT:end], None, True)
 
 
 def unwrap(message: Message) -> Body | Rejected:

@@ -18,7 +18,7 @@ from stream.pipeline import Pipeline
 from stream.sinks.logs import LogSink
 from stream.sinks.record_table import RECORDS
 from stream.sources.capture import Capture
-from stream.wire.codec import decode_in_full
+from stream.wire.codec import in_full
 from tests.sinks.record_effects import EVERYTHING, RESOURCES
 
 FOLDER = Path(__file__).parent.parent / "captures"
@@ -58,7 +58,7 @@ def records_of(name, settings=EVERYTHING):
         [LogSink(buffer, RESOURCES, settings=settings)],
         channel=channel,
         tell=ignore,
-        decode=decode_in_full,
+        decoder=in_full,
     )
     pipeline.process(frames_of(name))
     return buffer.take(100_000)

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from stream.events import Message, Reason, Rejected, Transport
+from stream.wire.codec import decode
 from stream.wire.envelope import JSON, MAX_PAYLOAD_BYTES, Body, unwrap
 
 BODY = b'{"type": "custom"}'
@@ -108,3 +109,46 @@ def test_amqp_without_a_content_type_is_json():
 def test_a_decoded_event_is_json_whatever_it_says():
     message = Message(1.0, "main", Transport.EVENT, b"", BODY, "application/x-msgpack")
     assert unwrap(message) == Body(JSON, BODY)
+
+
+# -- long payloads, whose body is cut out of the text ----------------------------------------------
+
+LONG = json.dumps([{"type": "custom", "hostname": "w1@host", "timestamp": 1.0}] * 100).encode()
+HIDDEN = base64.b64encode(LONG)
+REST = b'"content-type": "application/json", "properties": {"body_encoding": "base64"}}'
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        envelope(body=HIDDEN.decode()),
+        b'{"body": "' + HIDDEN + b'", ' + REST,
+        b'{"body":"' + HIDDEN + b'",' + REST,
+        b"{" + REST[:-1] + b', "body": "' + HIDDEN + b'"}',
+        b'{"body": "' + HIDDEN.replace(b"=", b"\\u003d").replace(b"/", b"\\/") + b'", ' + REST,
+    ],
+    ids=["kombu's", "usual", "without blanks", "body last", "escaped"],
+)
+def test_a_long_body_is_read_whatever_its_envelope_looks_like(payload):
+    decoded = decode(redis(payload))
+    assert (len(decoded.events), decoded.rejected) == (100, ())
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"body": "' + HIDDEN + b'" ' + REST,
+        b'{"body": "' + HIDDEN + b'", ' + REST + b"}",
+        b'{"body": "' + HIDDEN + b'", ' + REST[:-1],
+        b'{"body": "' + HIDDEN[:-8] + b'*=====", ' + REST,
+        b'{"body": "' + HIDDEN[:-5] + b'", ' + REST,
+        b'{"body": "' + HIDDEN + b'", "body": "", ' + REST,
+        b'{"body": "' + HIDDEN + b'", "body": 7, ' + REST,
+        b'{"body": "' + HIDDEN,
+    ],
+    ids=["comma", "brace", "open", "alphabet", "length", "second body", "second int", "torn"],
+)
+def test_what_is_wrong_around_or_in_a_long_body_is_found_as_in_a_short_one(payload):
+    decoded = decode(redis(payload))
+    assert decoded.events == []
+    assert len(decoded.rejected) == 1
