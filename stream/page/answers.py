@@ -325,6 +325,22 @@ class Workers(Struct, frozen=True):
     total: int
 
 
+class PeriodicTask(Struct, frozen=True):
+    """A task that is sent at fixed intervals, as by Celery Beat."""
+
+    broker: str
+    name: str | None
+    queue: str | None
+    every: float
+    """Seconds between two sendings."""
+    declared: bool
+    """By a rule; else learned from its sendings."""
+    last_at: float | None
+    """When it was seen to be sent last; None: it never was."""
+    overdue_since: float | None
+    """When it was to be sent and was not; None while it is not late."""
+
+
 class Failures(Struct, frozen=True):
     """The groups of failures, that with the newest first."""
 
@@ -337,6 +353,15 @@ class StuckTasks(Struct, frozen=True):
 
     stuck: tuple[Stuck, ...]
     total: int
+
+
+class PeriodicTasks(Struct, frozen=True):
+    """The tasks that are sent at fixed intervals: those that are late first, the longest first."""
+
+    periodic: tuple[PeriodicTask, ...]
+    total: int
+    late: int
+    """Of all these: not sent when they were to be."""
 
 
 class Problem(Struct, frozen=True):

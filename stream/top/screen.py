@@ -32,13 +32,10 @@ _MUCH_SKEW: Final = 1.0
 
 def draw(seen: Seen, *, width: int, height: int) -> RenderableType:
     """Draw the cluster for so many columns and lines."""
-    tables = [
-        _stuck(seen),
-        _queues(seen),
-        _workers(seen.workers.workers),
-        _failures(seen),
-        _running(seen),
-    ]
+    usual = [_queues(seen), _workers(seen.workers.workers), _failures(seen), _running(seen)]
+    periodic = _periodic(seen)
+    ordered = [periodic, *usual] if seen.periodic.late else [*usual, periodic]
+    tables = [_stuck(seen), *ordered]
     most = (height - _HEAD_LINES) // (_TABLE_LINES + _LEAST_ROWS)
     shown = [table for table in tables if table.rows][: max(most, 1)]
     room = height - _HEAD_LINES - _TABLE_LINES * len(shown)
@@ -255,6 +252,22 @@ def _running(seen: Seen) -> _Rows:
         for each in seen.running.tasks
     )
     return _Rows("Running for the longest", ("task", "worker", "for>", "uuid"), rows)
+
+
+def _periodic(seen: Seen) -> _Rows:
+    now = seen.overview.at
+    rows = (
+        (
+            Text(each.name or _UNKNOWN, style="" if each.overdue_since is None else "bold red"),
+            each.queue or _UNKNOWN,
+            seconds(each.every),
+            seconds(_age(each.last_at, now)),
+            Text(seconds(_age(each.overdue_since, now)), style="bold red"),
+        )
+        for each in seen.periodic.periodic
+    )
+    columns = "task", "queue", "every>", "last sent>", "overdue>"
+    return _Rows("Periodic tasks", columns, rows)
 
 
 def _one_line(text: str | None) -> str:

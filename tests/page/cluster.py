@@ -56,6 +56,12 @@ class Cluster:
         self.start(uuid, at, **fields)
         self.feed(self.worker.failed(uuid, at + 1.2, exception=exception, traceback=traceback))
 
+    def beat(self, *names, every, times, at=0.0, **fields):
+        """Tasks that are sent at an interval, and each time succeed."""
+        for number in range(times):
+            for name in names:
+                self.run(f"{name}-{number}", at + number * every, name=name, **fields)
+
     def start(self, uuid, at=0.0, **fields):
         """A task that runs."""
         named = {"name": fields["name"]} if "name" in fields else {}
