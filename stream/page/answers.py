@@ -161,9 +161,12 @@ class Worker(Struct, frozen=True):
     active: int | None
     """Tasks that it runs, by its own count."""
     utilisation: float | None
-    """Mean of those over the last minute, as a share of the most that were seen at once."""
+    """Mean of those over the last minute, as a share of ``pool``, or where that is not known of
+    ``peak``."""
+    pool: int | None
+    """Tasks that it runs at once at most; None where it was not asked (``inspect_interval``)."""
     peak: int | None
-    """The most that were seen at once: its size cannot be asked for."""
+    """The most that were seen at once."""
     processed: int | None
     coverage: float | None
     """Share of its executions of which a start was seen, 0…1."""

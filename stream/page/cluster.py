@@ -222,13 +222,15 @@ def _lateness(task: PeriodicTask) -> tuple[float, str, str]:
 def _worker(broker: str, gauge: WorkerGauge, samples: Samples) -> Worker:
     key = (broker, gauge.hostname, gauge.pid)
     trend, peak = samples.workers.of(key), samples.peaks.get(key)
+    most = gauge.pool or peak
     return Worker(
         broker,
         gauge.hostname,
         gauge.pid,
         gauge.state,
         gauge.active,
-        sum(trend) / len(trend) / peak if trend and peak else None,
+        sum(trend) / len(trend) / most if trend and most else None,
+        gauge.pool,
         peak,
         gauge.processed,
         gauge.coverage,

@@ -206,13 +206,14 @@ def _workers(workers: Sequence[Worker]) -> _Rows:
             Text(worker.state, style=styles.get(worker.state, "")),
             _number(worker.active),
             _share(worker.utilisation),
+            _most_of(worker),
             _number(worker.processed),
             Text(_share(worker.coverage), style="yellow" if _covers_little(worker) else ""),
             Text(_skew(worker.skew), style="yellow" if abs(worker.skew or 0) > _MUCH_SKEW else ""),
         )
         for worker in workers
     )
-    columns = "worker", "state", "running>", "busy>", "processed>", "events seen>", "clock>"
+    columns = "worker", "state", "running>", "busy>", "of>", "processed>", "events seen>", "clock>"
     return _Rows("Workers", columns, rows)
 
 
@@ -280,6 +281,13 @@ def _number(value: int | None) -> str:
 
 def _share(value: float | None) -> str:
     return _UNKNOWN if value is None else f"{value:.0%}"
+
+
+def _most_of(worker: Worker) -> str:
+    """Say what a worker's utilisation is a share of."""
+    if worker.pool:
+        return f"pool {worker.pool}"
+    return f"peak {worker.peak}" if worker.peak else _UNKNOWN
 
 
 def _skew(value: float | None) -> str:

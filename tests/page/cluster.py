@@ -1,6 +1,7 @@
 """A watched cluster for tests of the page: an engine, what ended lately, and a clock."""
 
 from stream.core.engine import Engine
+from stream.events import Inspected
 from stream.page.live import LivePage
 from stream.page.telling import Telling
 from stream.page.watched import Watched
@@ -42,6 +43,12 @@ class Cluster:
 
     def sample(self, sample):
         self.history.accept(self.engine.sample(sample))
+
+    def ask(self, at, **said):
+        """Have the worker answer what it was asked."""
+        self.at = at
+        answer = Inspected(T0 + at, "redis", "w1@host", T0 + at, **said)
+        self.history.accept(self.engine.inspected(answer))
 
     def now(self):
         return T0 + self.at

@@ -106,6 +106,18 @@ def test_utilisation_is_the_mean_of_what_it_ran_as_a_share_of_the_most():
     assert (worker.utilisation, worker.peak, worker.trend) == (0.5, 4, (4, 0, 2, 2))
 
 
+def test_utilisation_is_a_share_of_the_pool_where_its_size_is_known():
+    cluster = Cluster()
+    page = page_of(cluster)
+    for at, active in enumerate((4, 0, 2, 2)):
+        cluster.feed(cluster.worker.heartbeat(at * 2.0, active=active, processed=at))
+        page.sample()
+    cluster.ask(7.0, pool=8)
+    page.sample()
+    (worker,) = page.workers().workers
+    assert (worker.utilisation, worker.pool, worker.peak) == (0.25, 8, 4)
+
+
 def test_a_periodic_task_that_is_late_comes_first():
     cluster = Cluster()
     cluster.beat("a.kept", "b.missed", every=30.0, times=5, queue="beat")

@@ -135,6 +135,13 @@ def test_what_happens_is_shown_without_a_reload(tab, shown):
     assert page.evaluate("window.same")
 
 
+def test_it_says_what_a_workers_utilisation_is_a_share_of(tab, shown):
+    busy = tab.page.locator("#workers-rows td").nth(4)
+    expect(busy).to_contain_text("of peak 1")
+    shown.do(lambda: shown.cluster.ask(25.0, pool=4))
+    expect(busy).to_have_text("25\u00a0%of pool 4")
+
+
 def test_periodic_tasks_are_shown_where_there_are_any_and_late_ones_alarm(open_tab, tab):
     expect(tab.page.locator("#periodic")).to_be_hidden()
     expect(tab.page.locator("#periodic-link")).to_be_hidden()
@@ -143,7 +150,9 @@ def test_periodic_tasks_are_shown_where_there_are_any_and_late_ones_alarm(open_t
         visit(late, shown)
         rows = late.page.locator("#periodic-rows tr")
         expect(rows).to_have_count(2)
-        expect(rows.first).to_contain_text("reports.hourlylatebeat30\u00a0slearned")
+        expect(rows.first).to_contain_text(
+            "reports.hourly late beat 30\u00a0s learned", use_inner_text=True
+        )
         expect(rows.first.locator("td.flag")).to_have_text("10\u00a0s")
         expect(rows.last.locator("td.flag")).to_have_count(0)
         expect(late.page.locator("#periodic-count")).to_have_text("1")

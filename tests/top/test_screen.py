@@ -63,6 +63,12 @@ def test_what_there_is_not_has_no_table():
     assert "Queues" not in text
 
 
+def test_it_says_what_a_workers_utilisation_is_a_share_of(cluster):
+    assert "peak 1" in text_of(seen_of(cluster))
+    cluster.ask(35.0, pool=4)
+    assert "pool 4" in text_of(seen_of(cluster))
+
+
 def test_periodic_tasks_come_last_unless_one_is_late(cluster):
     cluster.beat("a.digest", "b.hourly", every=30.0, times=5, at=40.0, queue="beat")
     cluster.tick(180.0)

@@ -73,7 +73,7 @@ export function showWorkers({ workers }) {
     { content: () => stateOf(worker.state), of: worker.state },
     { content: () => [count(worker.active), sub(worker.processed == null ? "" : `of ${count(worker.processed)}`)], of: [worker.active, worker.processed], class: "num" },
     { content: () => curveOf(worker.trend, TREND, "busy"), of: worker.trend, class: "trend" },
-    { content: percent(worker.utilisation), class: "num" },
+    { content: () => [percent(worker.utilisation), sub(mostOf(worker))], of: [worker.utilisation, worker.pool, worker.peak], class: "num" },
     { content: percent(worker.coverage), class: worker.coverage != null && worker.coverage < 0.99 ? "num flag" : "num" },
     { content: skew(worker.skew), class: Math.abs(worker.skew ?? 0) > 5 ? "num flag" : "num" },
   ]);
@@ -86,10 +86,14 @@ export function showPeriodic({ periodic, late }) {
     const isLate = task.overdue_since != null;
     return [
       {
-        content: () => [h("span", { class: "name line" }, task.name ?? NONE), isLate ? stateOf("late") : null],
+        content: () => [
+          h("span", { class: "name line" }, task.name ?? NONE),
+          isLate ? stateOf("late") : null,
+          task.queue && h("span", { class: "sub tight" }, task.queue),
+        ],
         of: [task.name, isLate],
       },
-      { content: task.queue ?? NONE },
+      { content: task.queue ?? NONE, class: "roomy" },
       { content: () => [duration(task.every), sub(task.declared ? "declared" : "learned")], of: [task.every, task.declared], class: "num" },
       { content: () => (task.last_at == null ? "never" : since(task.last_at)), of: task.last_at, class: "num" },
       { content: () => (isLate ? since(task.overdue_since) : NONE), of: task.overdue_since, class: isLate ? "num flag" : "num" },
@@ -97,6 +101,12 @@ export function showPeriodic({ periodic, late }) {
   });
   byId("periodic").hidden = byId("periodic-link").hidden = !periodic.length;
   showCount("periodic", late, "bad");
+}
+
+/** What a worker's utilisation is a share of. */
+function mostOf({ pool, peak }) {
+  if (pool) return `of pool ${count(pool)}`;
+  return peak ? `of peak ${count(peak)}` : "";
 }
 
 /** A task's name, which opens its story. */
