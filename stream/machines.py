@@ -28,11 +28,8 @@ _ALONE = ""
 """Stands for the one engine of all brokers that were not recorded together."""
 
 
-class Export(Protocol):
-    """What sends the effects of a reading; see `exporting`, which brings all that a delivery needs.
-
-    Those who send nothing do not wait for that to be imported.
-    """
+class Making(Protocol):
+    """What the engines of a reading are: their limits, their patience, what they read."""
 
     @property
     def decoder(self) -> Decoder:
@@ -44,6 +41,13 @@ class Export(Protocol):
 
     def engine(self) -> Engine:
         """Make an engine; it tells the records of what it forgets."""
+
+
+class Export(Making, Protocol):
+    """What sends the effects of a reading; see `exporting`, which brings all that a delivery needs.
+
+    Those who send nothing do not wait for that to be imported.
+    """
 
     def begin(
         self,
@@ -68,6 +72,24 @@ class Export(Protocol):
         """Deliver what comes while *read* runs, and then the rest."""
 
 
+class Usual:
+    """The engines of who asks for nothing else."""
+
+    @property
+    def decoder(self) -> Decoder:
+        """Reads messages."""
+        return plain
+
+    @property
+    def longest_grace(self) -> float:
+        """Seconds after which its engines have given up whoever was silent."""
+        return Graces().longest
+
+    def engine(self) -> Engine:
+        """Make an engine; it tells the records of what it forgets."""
+        return Engine(records=True, patience=PATIENCE)
+
+
 class _Machine(Struct, frozen=True):
     engine: Engine
     pipeline: Pipeline
@@ -79,19 +101,25 @@ class Machines:
     Args:
         capture: where they come from.
         sinks: told of the effects of all engines.
-        export: sends what they come to, and says as what engines they are read; None: nothing is
-            sent, and the usual ones.
+        making: makes the engines.
+        export: sends what they come to; None: nothing is sent.
         tell: hears what was decoded and rejected.
     """
 
     def __init__(
-        self, capture: Capture, sinks: Sequence[Sink], *, export: Export | None, tell: Tell
+        self,
+        capture: Capture,
+        sinks: Sequence[Sink],
+        *,
+        making: Making,
+        export: Export | None,
+        tell: Tell,
     ) -> None:
         self._capture = capture
         self._sinks = sinks
         self._export = export
         self._tell = tell
-        self._decoder = plain if export is None else export.decoder
+        self._making = making
         self._machines: dict[str, _Machine] = {}
 
     # -- frames --------------------------------------------------------------------------------
@@ -118,16 +146,15 @@ class Machines:
         return machine
 
     def _made(self, source: str, first: Frame) -> _Machine:
-        export, sinks = self._export, self._sinks
-        if export is None:
-            engine = Engine(records=True, patience=PATIENCE)
-        else:
-            engine = export.engine()
+        engine, sinks = self._making.engine(), self._sinks
+        if self._export is not None:
             headers = self._capture.headers
-            begun = export.begin(source or None, first, headers=headers, view=engine.view)
+            begun = self._export.begin(source or None, first, headers=headers, view=engine.view)
             sinks = (*sinks, begun)
         channel = Channel(1, Overflow.WAIT, tell=self._tell)  # unused: nothing comes between
-        pipeline = Pipeline(engine, sinks, channel=channel, tell=self._tell, decoder=self._decoder)
+        pipeline = Pipeline(
+            engine, sinks, channel=channel, tell=self._tell, decoder=self._making.decoder
+        )
         return _Machine(engine, pipeline)
 
     # -- tables --------------------------------------------------------------------------------
@@ -162,7 +189,7 @@ class Machines:
     @property
     def longest_grace(self) -> float:
         """Seconds after which whoever was silent was given up."""
-        return Graces().longest if self._export is None else self._export.longest_grace
+        return self._making.longest_grace
 
 
 def _source_within(brokers: set[str]) -> Callable[[Frame], str]:

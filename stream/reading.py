@@ -19,7 +19,7 @@ from .analysis.report import Report
 from .analysis.scope import Filters, Scope
 from .analysis.tally import Tally
 from .events import Frame, Tick
-from .machines import Export, Machines
+from .machines import Export, Machines, Making, Usual
 from .sinks.base import Sink
 from .sources.capture import Capture
 
@@ -39,8 +39,8 @@ class Reading:
         sinks: told of the effects.
         scope: what is reported; None: everything.
         records: takes the records that are told; None: nobody asks for those of tasks.
-        export: sends what the effects come to, and says as what machine they are read; None:
-            nothing is sent, and the usual machine.
+        making: makes the machine; None: *export* does, or else it is the usual one.
+        export: sends what the effects come to; None: nothing is sent.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class Reading:
         *,
         scope: Scope | None = None,
         records: Records | None = None,
+        making: Making | None = None,
         export: Export | None = None,
     ) -> None:
         self._scope = scope or Scope(Filters())
@@ -61,7 +62,11 @@ class Reading:
         self._export = export
         self._source = Capture(files, tell=self._tally)
         self._machines = Machines(
-            self._source, (self._gathering, *sinks), export=export, tell=self._tally
+            self._source,
+            (self._gathering, *sinks),
+            making=making or export or Usual(),
+            export=export,
+            tell=self._tally,
         )
         self._progress = Progress()
 

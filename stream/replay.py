@@ -32,6 +32,7 @@ from .analysis.story import Finder, Story, show_story
 from .config import Settings
 from .core.record import TaskRecord, WorkerRecord
 from .errors import RefusedError
+from .machines import Making
 from .reading import Reading
 from .sinks.base import Sink
 
@@ -87,7 +88,8 @@ def replay(
         html: see there.
         filters: which tasks are reported; None: all.
         speed: how many times as fast as it was recorded; None: as fast as can be.
-        settings: where spans, log records and metrics are sent; None: nowhere.
+        settings: where spans, log records and metrics are sent, and by which limits tasks are
+            followed; None: nowhere, and by the usual ones.
 
     Returns:
         The exit code: 1 where something was to be sent and was not taken.
@@ -125,7 +127,7 @@ def replay(
         del run  # its tables are large, and a page needs another reading
         gc.collect()  # they are in circles
         if html is not None:
-            write(html, _page(files, found, scope))
+            write(html, _page(files, found, scope, making=export))
     if workers is not None:
         write_records(workers, records.worker_lines(), of=WorkerRecord)
     if report is not None:
@@ -145,10 +147,15 @@ def _tell(sentences: Iterable[str]) -> None:
         click.echo(f"celery-stream: {sentence}", err=True)
 
 
-def _page(files: Sequence[str], report: Report, scope: Scope) -> Iterator[bytes]:
-    """Make a page of captures that were read once, when what is worth drawing was not known."""
+def _page(
+    files: Sequence[str], report: Report, scope: Scope, *, making: Making | None
+) -> Iterator[bytes]:
+    """Make a page of captures that were read once, when what is worth drawing was not known.
+
+    By engines as those of then: with other limits or patience other tasks would be given up.
+    """
     draw = Draw(report, scope)
-    Reading(files, [draw], scope=scope).read(quiet=True)
+    Reading(files, [draw], scope=scope, making=making).read(quiet=True)
     return render(draw.content())
 
 

@@ -1,5 +1,6 @@
 """`replay --export`: what of a capture arrives at a receiver, and what is said when it does not."""
 
+import json
 import re
 import subprocess
 import sys
@@ -163,6 +164,17 @@ def test_the_report_is_the_same_as_without_sending(receiver, tmp_path):
     assert main(["replay", CAPTURE, "--json", str(reports[0])]) == 0
     assert export(receiver.url, "--json", str(reports[1])) == 0
     assert reports[0].read_bytes() == reports[1].read_bytes()
+
+
+def test_a_page_is_drawn_by_the_settings_of_its_report(receiver, tmp_path):
+    settings, page, report = (tmp_path / name for name in ("few.toml", "page.html", "report.json"))
+    settings.write_text("max_tasks = 3")  # most ends are not told then
+    outputs = ("--html", str(page), "--json", str(report))
+    assert export(receiver.url, "--config", str(settings), *outputs) == 0
+    (data,) = re.findall(r'<script id="content"[^>]*>(.*?)</script>', page.read_text())
+    ended = json.loads(data)["drawing"]["timelines"]["ended"]
+    drawn = sum(sum(each["values"]) for each in ended)
+    assert drawn == json.loads(report.read_text())["throughput"]["attempts"] == 21
 
 
 def test_it_arrives_behind_a_collector(receiver, capsys):

@@ -88,13 +88,14 @@ class Early:
         return True
 
     def join(self, event: Event, uuid: str, *, lane: Lane, now: float) -> bool:
-        """Keep a further word of a task; return False where its first is not kept (any more)."""
+        """Keep, or apply, a further word of a task; return False where its first is not kept."""
         waits = self.waiting.get(uuid)
         if waits is None:
             return False
         if self._events >= _MAX_EVENTS:
             self._give_up(uuid, now)
-            return False
+            self._apply(event, lane, now)
+            return True
         self._events += 1
         waits.append((event, lane))
         return True

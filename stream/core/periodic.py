@@ -42,7 +42,8 @@ class Rhythm(Struct, gc=False):
     slack: float = 0.0
     declared: bool = False
     last_at: float | None = None
-    """When it was sent last, our clock; after a gap in what we see, when that ended."""
+    """When it was sent last, our clock; after a gap in what we see, when that ended; of one that is
+    declared and was not sent yet, when we began to await it."""
     steps: tuple[float, ...] = ()
     """The last steps, while they are learned from."""
     seen: int = 0
@@ -51,6 +52,8 @@ class Rhythm(Struct, gc=False):
     late: bool = False
     missed: int = 0
     """In a row."""
+    sent_at: float | None = None
+    """When it was really seen to be sent last."""
 
     @property
     def due_at(self) -> float:
@@ -122,6 +125,7 @@ class Periodic:
         return None
 
     def _expected(self, kind: Kind, rhythm: Rhythm, at: float) -> None:
+        rhythm.sent_at = at if rhythm.sent_at is None else max(at, rhythm.sent_at)
         early = rhythm.last_at is not None and at < rhythm.due_at - rhythm.slack
         if rhythm.late:
             behind = max(0.0, at - (rhythm.due_at - rhythm.every * rhythm.missed))
@@ -130,10 +134,10 @@ class Periodic:
         rhythm.late, rhythm.missed = False, 0
         rhythm.strays = rhythm.strays + 1 if early else 0
         if rhythm.strays >= _STRAYS and not rhythm.declared:
-            self.rhythms[kind] = Rhythm(last_at=at)
+            self.rhythms[kind] = Rhythm(last_at=at, sent_at=at)
 
     def _learn_from(self, kind: Kind, rhythm: Rhythm, at: float) -> None:
-        last_at, rhythm.last_at = rhythm.last_at, at
+        last_at, rhythm.last_at, rhythm.sent_at = rhythm.last_at, at, at
         rhythm.seen += 1
         if last_at is None:
             return
@@ -141,7 +145,7 @@ class Periodic:
         shortest, longest = min(steps), max(steps)
         if len(steps) == _STEPS and shortest >= _LEAST and longest - shortest <= _alike(shortest):
             every = sum(steps) / len(steps)
-            self.rhythms[kind] = Rhythm(every, slack_of(every), last_at=at)
+            self.rhythms[kind] = Rhythm(every, slack_of(every), last_at=at, sent_at=at)
         elif rhythm.seen >= _DULL_AFTER:
             self.rhythms[kind] = None
 
@@ -199,7 +203,7 @@ class Periodic:
                 kind,
                 rhythm.every,
                 declared=rhythm.declared,
-                last_at=rhythm.last_at,
+                last_at=rhythm.sent_at,
                 overdue=_overdue(rhythm, now),
             )
             for kind, rhythm in self.rhythms.items()

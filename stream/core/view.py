@@ -93,7 +93,7 @@ class PeriodicGauge(Struct, frozen=True):
     declared: bool
     """By a rule; else learned."""
     last_at: float | None
-    """When it was sent last."""
+    """When it was seen to be sent last; None: it never was."""
     overdue: float
     """Seconds since it was due; 0 while it is not late."""
 

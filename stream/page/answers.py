@@ -161,9 +161,12 @@ class Worker(Struct, frozen=True):
     active: int | None
     """Tasks that it runs, by its own count."""
     utilisation: float | None
-    """Mean of those over the last minute, as a share of the most that were seen at once."""
+    """Mean of those over the last minute, as a share of ``pool``, or where that is not known of
+    ``peak``."""
+    pool: int | None
+    """Tasks that it runs at once at most; None where it was not asked (``inspect_interval``)."""
     peak: int | None
-    """The most that were seen at once: its size cannot be asked for."""
+    """The most that were seen at once."""
     processed: int | None
     coverage: float | None
     """Share of its executions of which a start was seen, 0…1."""
@@ -325,6 +328,22 @@ class Workers(Struct, frozen=True):
     total: int
 
 
+class PeriodicTask(Struct, frozen=True):
+    """A task that is sent at fixed intervals, as by Celery Beat."""
+
+    broker: str
+    name: str | None
+    queue: str | None
+    every: float
+    """Seconds between two sendings."""
+    declared: bool
+    """By a rule; else learned from its sendings."""
+    last_at: float | None
+    """When it was seen to be sent last; None: it never was."""
+    overdue_since: float | None
+    """When it was to be sent and was not; None while it is not late."""
+
+
 class Failures(Struct, frozen=True):
     """The groups of failures, that with the newest first."""
 
@@ -337,6 +356,15 @@ class StuckTasks(Struct, frozen=True):
 
     stuck: tuple[Stuck, ...]
     total: int
+
+
+class PeriodicTasks(Struct, frozen=True):
+    """The tasks that are sent at fixed intervals: those that are late first, the longest first."""
+
+    periodic: tuple[PeriodicTask, ...]
+    total: int
+    late: int
+    """Of all these: not sent when they were to be."""
 
 
 class Problem(Struct, frozen=True):

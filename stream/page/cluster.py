@@ -7,13 +7,15 @@ from typing import Final
 
 from .. import __version__
 from ..core.states import State, WorkerState
-from ..core.view import QueueGauge, TaskGauge, View, WorkerGauge
+from ..core.view import PeriodicGauge, QueueGauge, TaskGauge, View, WorkerGauge
 from ..server.health import Health
 from .answers import (
     Broker,
     Check,
     InFlight,
     Overview,
+    PeriodicTask,
+    PeriodicTasks,
     Queue,
     Queues,
     Worker,
@@ -24,7 +26,7 @@ from .samples import Samples, totals
 from .watched import Brokers
 
 MOST: Final = 500
-"""Queues, and workers, in one answer."""
+"""Queues, workers, and periodic tasks, in one answer."""
 _URGENCY: Final = (WorkerState.LOST, WorkerState.SUSPECT, WorkerState.ONLINE, WorkerState.OFFLINE)
 
 Views = dict[str, View]
@@ -90,6 +92,15 @@ def workers(views: Views, samples: Samples) -> Workers:
         MOST, found, key=lambda each: (_URGENCY.index(each[1].state), each[1].hostname)
     )
     return Workers(tuple(_worker(*each, samples) for each in chosen), len(found))
+
+
+def periodic(views: Views) -> PeriodicTasks:
+    """Tell every task that is sent at fixed intervals."""
+    found = [
+        _periodic(name, gauge, view.at) for name, view in views.items() for gauge in view.periodic
+    ]
+    late = sum(each.overdue_since is not None for each in found)
+    return PeriodicTasks(tuple(nsmallest(MOST, found, key=_lateness)), len(found), late)
 
 
 def _checks(health: Health) -> tuple[Check, ...]:
@@ -191,16 +202,35 @@ def _since(age: float | None, now: float) -> float | None:
     return None if age is None else round(now - age, 1)
 
 
+def _periodic(broker: str, gauge: PeriodicGauge, at: float) -> PeriodicTask:
+    return PeriodicTask(
+        broker,
+        gauge.kind.name,
+        gauge.kind.queue,
+        gauge.every,
+        gauge.declared,
+        gauge.last_at,
+        _since(gauge.overdue or None, at),
+    )
+
+
+def _lateness(task: PeriodicTask) -> tuple[float, str, str]:
+    since = float("inf") if task.overdue_since is None else task.overdue_since
+    return since, task.name or "", task.queue or ""
+
+
 def _worker(broker: str, gauge: WorkerGauge, samples: Samples) -> Worker:
     key = (broker, gauge.hostname, gauge.pid)
     trend, peak = samples.workers.of(key), samples.peaks.get(key)
+    most = gauge.pool or peak
     return Worker(
         broker,
         gauge.hostname,
         gauge.pid,
         gauge.state,
         gauge.active,
-        sum(trend) / len(trend) / peak if trend and peak else None,
+        sum(trend) / len(trend) / most if trend and most else None,
+        gauge.pool,
         peak,
         gauge.processed,
         gauge.coverage,

@@ -54,6 +54,7 @@ class Feed:
             "overview": page.overview,
             "queues": page.queues,
             "workers": page.workers,
+            "periodic": page.periodic,
             "failures": page.failures,
             "stuck": page.stuck,
         }

@@ -10,7 +10,17 @@ from typing import Final
 from ..core.view import View
 from ..server.health import Health
 from . import cluster, story, tasks
-from .answers import Failures, Overview, Queues, Sample, StuckTasks, TaskDetail, Tasks, Workers
+from .answers import (
+    Failures,
+    Overview,
+    PeriodicTasks,
+    Queues,
+    Sample,
+    StuckTasks,
+    TaskDetail,
+    Tasks,
+    Workers,
+)
 from .samples import Samples
 from .tasks import Wanted
 from .telling import Telling
@@ -79,6 +89,11 @@ class LivePage:
         """Tell the workers."""
         views, _ = self._read()
         return cluster.workers(views, self._samples)
+
+    def periodic(self) -> PeriodicTasks:
+        """Tell the tasks that are sent at fixed intervals."""
+        views, _ = self._read()
+        return cluster.periodic(views)
 
     def failures(self) -> Failures:
         """Tell the groups of failures."""

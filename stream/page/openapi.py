@@ -23,9 +23,9 @@ _ABOUT: Final = (
     "rates per second; null means that it is not known."
 )
 _EVENTS_ABOUT: Final = (
-    "Server-sent events `overview`, `queues`, `workers`, `failures` and `stuck`, each with the "
-    "JSON of the path of that name (`overview` without its series): all of them at first, then "
-    "those that changed, at most once a second."
+    "Server-sent events `overview`, `queues`, `workers`, `periodic`, `failures` and `stuck`, each "
+    "with the JSON of the path of that name (`overview` without its series): all of them at first, "
+    "then those that changed, at most once a second."
 )
 
 
@@ -51,6 +51,7 @@ ENDPOINTS: Final = (
     Endpoint("/api/tasks/{uuid}", "One task's whole story", answers.TaskDetail, in_path="uuid"),
     Endpoint("/api/queues", "Queues", answers.Queues),
     Endpoint("/api/workers", "Worker processes", answers.Workers),
+    Endpoint("/api/periodic", "Tasks that are sent at fixed intervals", answers.PeriodicTasks),
     Endpoint("/api/failures", "Failures and retries, grouped", answers.Failures),
     Endpoint("/api/stuck", "Tasks that are over the limit of their phase", answers.StuckTasks),
 )

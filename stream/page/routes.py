@@ -71,6 +71,7 @@ def routes(feed: Feed) -> list[BaseRoute]:
         Route("/api/tasks/{uuid:path}", show_task),
         Route("/api/queues", _reading(page.queues)),
         Route("/api/workers", _reading(page.workers)),
+        Route("/api/periodic", _reading(page.periodic)),
         Route("/api/failures", _reading(page.failures)),
         Route("/api/stuck", _reading(page.stuck)),
         Route("/api/events", listen, methods=["GET"]),

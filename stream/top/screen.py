@@ -32,13 +32,10 @@ _MUCH_SKEW: Final = 1.0
 
 def draw(seen: Seen, *, width: int, height: int) -> RenderableType:
     """Draw the cluster for so many columns and lines."""
-    tables = [
-        _stuck(seen),
-        _queues(seen),
-        _workers(seen.workers.workers),
-        _failures(seen),
-        _running(seen),
-    ]
+    usual = [_queues(seen), _workers(seen.workers.workers), _failures(seen), _running(seen)]
+    periodic = _periodic(seen)
+    ordered = [periodic, *usual] if seen.periodic.late else [*usual, periodic]
+    tables = [_stuck(seen), *ordered]
     most = (height - _HEAD_LINES) // (_TABLE_LINES + _LEAST_ROWS)
     shown = [table for table in tables if table.rows][: max(most, 1)]
     room = height - _HEAD_LINES - _TABLE_LINES * len(shown)
@@ -209,13 +206,14 @@ def _workers(workers: Sequence[Worker]) -> _Rows:
             Text(worker.state, style=styles.get(worker.state, "")),
             _number(worker.active),
             _share(worker.utilisation),
+            _most_of(worker),
             _number(worker.processed),
             Text(_share(worker.coverage), style="yellow" if _covers_little(worker) else ""),
             Text(_skew(worker.skew), style="yellow" if abs(worker.skew or 0) > _MUCH_SKEW else ""),
         )
         for worker in workers
     )
-    columns = "worker", "state", "running>", "busy>", "processed>", "events seen>", "clock>"
+    columns = "worker", "state", "running>", "busy>", "of>", "processed>", "events seen>", "clock>"
     return _Rows("Workers", columns, rows)
 
 
@@ -257,6 +255,22 @@ def _running(seen: Seen) -> _Rows:
     return _Rows("Running for the longest", ("task", "worker", "for>", "uuid"), rows)
 
 
+def _periodic(seen: Seen) -> _Rows:
+    now = seen.overview.at
+    rows = (
+        (
+            Text(each.name or _UNKNOWN, style="" if each.overdue_since is None else "bold red"),
+            each.queue or _UNKNOWN,
+            seconds(each.every),
+            seconds(_age(each.last_at, now)),
+            Text(seconds(_age(each.overdue_since, now)), style="bold red"),
+        )
+        for each in seen.periodic.periodic
+    )
+    columns = "task", "queue", "every>", "last sent>", "overdue>"
+    return _Rows("Periodic tasks", columns, rows)
+
+
 def _one_line(text: str | None) -> str:
     return " ".join((text or "").split())
 
@@ -267,6 +281,13 @@ def _number(value: int | None) -> str:
 
 def _share(value: float | None) -> str:
     return _UNKNOWN if value is None else f"{value:.0%}"
+
+
+def _most_of(worker: Worker) -> str:
+    """Say what a worker's utilisation is a share of."""
+    if worker.pool:
+        return f"pool {worker.pool}"
+    return f"peak {worker.peak}" if worker.peak else _UNKNOWN
 
 
 def _skew(value: float | None) -> str:

@@ -8,7 +8,15 @@ import requests
 from msgspec import Struct
 
 from ..errors import LostError, RefusedError
-from ..page.answers import Failures, Overview, Queues, StuckTasks, Tasks, Workers
+from ..page.answers import (
+    Failures,
+    Overview,
+    PeriodicTasks,
+    Queues,
+    StuckTasks,
+    Tasks,
+    Workers,
+)
 
 _TIMEOUT: Final = 5.0
 """Seconds for one answer: each reads memory, so one that takes longer will not come."""
@@ -24,6 +32,7 @@ class Seen(Struct, frozen=True):
     overview: Overview
     queues: Queues
     workers: Workers
+    periodic: PeriodicTasks
     stuck: StuckTasks
     failures: Failures
     running: Tasks
@@ -69,6 +78,7 @@ class Site:
             self._ask("overview", Overview),
             self._ask("queues", Queues),
             self._ask("workers", Workers),
+            self._ask("periodic", PeriodicTasks),
             self._ask("stuck", StuckTasks),
             self._ask("failures", Failures),
             self._ask(f"tasks?where=in_flight&state=started&limit={_RUNNING}", Tasks),

@@ -169,6 +169,15 @@ def test_what_may_have_been_sent_in_a_gap_was_not_missed(beat):
     assert beat.types() == [PeriodicLate]
 
 
+def test_when_it_was_sent_is_told_only_of_what_was_seen():
+    beat = Beat(Engine(beat_rules=(BeatRule("app.clean", every=100.0),)))
+    beat.wait_until(5)
+    assert [each.last_at for each in beat.engine.view(T0 + 5).periodic] == [None]
+    beat.send(10)
+    beat.engine.subscribed(Subscribed(T0 + 60, "redis", 2, T0 + 40))
+    assert [each.last_at for each in beat.engine.view(T0 + 60).periodic] == [T0 + 10]
+
+
 def test_where_producers_tell_nothing_it_is_known_by_what_workers_receive():
     engine, worker = Engine(), Process()
     for at in range(0, 150, 30):

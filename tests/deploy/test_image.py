@@ -140,6 +140,10 @@ def test_its_steps_make_a_service_that_its_own_check_finds_well(tmp_path):
             wait_for(is_well, 30.0)
             process.terminate()
             assert process.wait(20) == 0
+        assert not is_well()
+        encrypted = env | certificate_in(tmp_path)
+        with serving([*entrypoint, *json.loads(last("CMD"))], tmp_path, **encrypted):
+            wait_for(is_well, 30.0)
     assert sorted(installed.rglob("*")) == before  # its root may be read-only
     told = subprocess.run(
         [*entrypoint, "deploy", "compose"],
@@ -150,6 +154,15 @@ def test_its_steps_make_a_service_that_its_own_check_finds_well(tmp_path):
         timeout=30,
     )
     assert "==> compose.yaml <==" in told.stdout  # the wheel has the files
+
+
+def certificate_in(directory):
+    """The settings with which it serves HTTPS."""
+    cert, key = str(directory / "cert.pem"), str(directory / "key.pem")
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
+    command += ["-subj", "/CN=celery-stream.example", "-keyout", key, "-out", cert]
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
+    return {"STREAM_ACCESS_CERTIFICATE": cert, "STREAM_ACCESS_KEY": key}
 
 
 def _matching(word):

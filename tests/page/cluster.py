@@ -1,6 +1,7 @@
 """A watched cluster for tests of the page: an engine, what ended lately, and a clock."""
 
 from stream.core.engine import Engine
+from stream.events import Inspected
 from stream.page.live import LivePage
 from stream.page.telling import Telling
 from stream.page.watched import Watched
@@ -43,6 +44,12 @@ class Cluster:
     def sample(self, sample):
         self.history.accept(self.engine.sample(sample))
 
+    def ask(self, at, **said):
+        """Have the worker answer what it was asked."""
+        self.at = at
+        answer = Inspected(T0 + at, "redis", "w1@host", T0 + at, **said)
+        self.history.accept(self.engine.inspected(answer))
+
     def now(self):
         return T0 + self.at
 
@@ -55,6 +62,12 @@ class Cluster:
     def fail(self, uuid, at=0.0, *, exception="ValueError('no')", traceback=None, **fields):
         self.start(uuid, at, **fields)
         self.feed(self.worker.failed(uuid, at + 1.2, exception=exception, traceback=traceback))
+
+    def beat(self, *names, every, times, at=0.0, **fields):
+        """Tasks that are sent at an interval, and each time succeed."""
+        for number in range(times):
+            for name in names:
+                self.run(f"{name}-{number}", at + number * every, name=name, **fields)
 
     def start(self, uuid, at=0.0, **fields):
         """A task that runs."""

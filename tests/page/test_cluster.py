@@ -2,6 +2,8 @@
 
 import pytest
 
+from stream.config import BeatRule
+from stream.core.engine import Engine
 from stream.core.states import WorkerState
 from stream.events import QueueDepth, QueueSample
 from stream.page.samples import KEPT
@@ -102,6 +104,42 @@ def test_utilisation_is_the_mean_of_what_it_ran_as_a_share_of_the_most():
         page.sample()
     (worker,) = page.workers().workers
     assert (worker.utilisation, worker.peak, worker.trend) == (0.5, 4, (4, 0, 2, 2))
+
+
+def test_utilisation_is_a_share_of_the_pool_where_its_size_is_known():
+    cluster = Cluster()
+    page = page_of(cluster)
+    for at, active in enumerate((4, 0, 2, 2)):
+        cluster.feed(cluster.worker.heartbeat(at * 2.0, active=active, processed=at))
+        page.sample()
+    cluster.ask(7.0, pool=8)
+    page.sample()
+    (worker,) = page.workers().workers
+    assert (worker.utilisation, worker.pool, worker.peak) == (0.25, 8, 4)
+
+
+def test_a_periodic_task_that_is_late_comes_first():
+    cluster = Cluster()
+    cluster.beat("a.kept", "b.missed", every=30.0, times=5, queue="beat")
+    page = page_of(cluster)
+    cluster.tick(140.0)
+    assert [each.overdue_since for each in page.periodic().periodic] == [None, None]
+    cluster.run("a", 150.0, name="a.kept", queue="beat")
+    cluster.tick(160.0)
+    found = page.periodic()
+    assert (found.total, found.late) == (2, 1)
+    missed, kept = found.periodic
+    assert (missed.name, missed.queue, missed.declared) == ("b.missed", "beat", False)
+    assert (missed.every, missed.overdue_since) == pytest.approx((30.0, T0 + 150.0), abs=0.2)
+    assert (kept.name, kept.last_at, kept.overdue_since) == ("a.kept", T0 + 150.0, None)
+
+
+def test_a_declared_task_that_never_came_was_never_sent():
+    cluster = Cluster(engine=Engine(beat_rules=(BeatRule("nightly", every=100.0),)))
+    for at in range(0, 160, 10):
+        cluster.tick(float(at))
+    (nightly,) = page_of(cluster).periodic().periodic
+    assert (nightly.declared, nightly.last_at, nightly.overdue_since) == (True, None, T0 + 100.0)
 
 
 def test_coverage_weighs_each_worker_with_what_it_ran():

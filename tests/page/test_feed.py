@@ -12,7 +12,7 @@ from tests.servers import wait_until
 
 pytestmark = pytest.mark.anyio
 
-PARTS = ["overview", "queues", "workers", "failures", "stuck"]
+PARTS = ["overview", "queues", "workers", "periodic", "failures", "stuck"]
 
 
 @pytest.fixture

@@ -57,6 +57,16 @@ def filled():
     return cluster
 
 
+def beating():
+    """The same with a schedule of two tasks, of which one is not sent any more."""
+    cluster = filled()
+    cluster.beat("mail.digest", "reports.hourly", every=30.0, times=5, at=30.0, queue="beat")
+    cluster.run("digest", at=180.0, name="mail.digest", queue="beat")
+    cluster.feed(cluster.worker.heartbeat(189.0, active=1, processed=34))
+    cluster.tick(190.0)
+    return cluster
+
+
 @pytest.fixture
 def shown():
     """The page of such a cluster, served."""
@@ -123,6 +133,45 @@ def test_what_happens_is_shown_without_a_reload(tab, shown):
     shown.do(lambda: cluster.feed(cluster.worker.succeeded("stuck", 31.0)))
     expect(page.locator("#stuck-empty")).to_be_visible()
     assert page.evaluate("window.same")
+
+
+def test_it_says_what_a_workers_utilisation_is_a_share_of(tab, shown):
+    busy = tab.page.locator("#workers-rows td").nth(4)
+    expect(busy).to_contain_text("of peak 1")
+    shown.do(lambda: shown.cluster.ask(25.0, pool=4))
+    expect(busy).to_have_text("25\u00a0%of pool 4")
+
+
+def test_periodic_tasks_are_shown_where_there_are_any_and_late_ones_alarm(open_tab, tab):
+    expect(tab.page.locator("#periodic")).to_be_hidden()
+    expect(tab.page.locator("#periodic-link")).to_be_hidden()
+    with site(beating()) as shown:
+        late = open_tab()
+        visit(late, shown)
+        rows = late.page.locator("#periodic-rows tr")
+        expect(rows).to_have_count(2)
+        expect(rows.first).to_contain_text(
+            "reports.hourly late beat 30\u00a0s learned", use_inner_text=True
+        )
+        expect(rows.first.locator("td.flag")).to_have_text("10\u00a0s")
+        expect(rows.last.locator("td.flag")).to_have_count(0)
+        expect(late.page.locator("#periodic-count")).to_have_text("1")
+        cluster = shown.cluster
+        shown.do(lambda: cluster.run("hourly", at=191.0, name="reports.hourly", queue="beat"))
+        expect(late.page.locator("#periodic-rows .flag")).to_have_count(0)
+        expect(late.page.locator("#periodic-count")).to_be_hidden()
+        assert late.complaints == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 375])
+def test_periodic_tasks_can_be_read_by_everybody(open_tab, width, scheme):
+    with site(beating()) as shown:
+        tab = open_tab(width=width, color_scheme=scheme)
+        visit(tab, shown)
+        expect(tab.page.locator("#periodic-rows .flag")).to_be_visible()
+        assert violations(tab) == []
+        assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_ten_thousand_tasks_in_flight_make_no_long_task(open_tab):
@@ -343,7 +392,7 @@ def test_colours_can_be_chosen_and_are_remembered(tab):
 def test_the_api_is_described_for_people(open_tab, shown, width):
     tab = open_tab(width=width)
     tab.page.goto(f"{shown.url}/api")
-    expect(tab.page.locator("#paths section")).to_have_count(8)
+    expect(tab.page.locator("#paths section")).to_have_count(9)
     tab.page.get_by_role("link", name="TaskDetail", exact=True).first.click()
     expect(tab.page.locator("#TaskDetail")).to_have_attribute("open", "")
     assert violations(tab) == []

@@ -6,7 +6,7 @@ import pytest
 from openapi_schema_validator import OAS31Validator
 from openapi_spec_validator import validate
 
-from stream.config import StuckLimits
+from stream.config import BeatRule, StuckLimits
 from stream.core.engine import Engine
 from stream.events import QueueDepth, QueueSample
 from stream.page.openapi import document
@@ -16,13 +16,14 @@ from tests.page.site import running
 
 pytestmark = pytest.mark.anyio
 
-PATHS = ("overview", "tasks", "tasks/bad", "queues", "workers", "failures", "stuck")
+PATHS = ("overview", "tasks", "tasks/bad", "queues", "workers", "periodic", "failures", "stuck")
 
 
 @pytest.fixture
 def cluster():
     """A cluster in which there is something of everything."""
-    cluster = Cluster(engine=Engine(stuck=StuckLimits(running=10.0)))
+    rules = (BeatRule("app.clean", queue="beat", every=60.0),)
+    cluster = Cluster(engine=Engine(stuck=StuckLimits(running=10.0), beat_rules=rules))
     cluster.feed(cluster.worker.online())
     cluster.run("good")
     cluster.fail("bad", at=2.0, traceback="Traceback …")

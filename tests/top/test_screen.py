@@ -19,7 +19,15 @@ def seen_of(cluster):
     running = page.tasks(wanted({"where": "in_flight", "state": "started"}))
     page.sample()
     overview = structs.replace(page.overview(), series=page.series())
-    return Seen(overview, page.queues(), page.workers(), page.stuck(), page.failures(), running)
+    return Seen(
+        overview,
+        page.queues(),
+        page.workers(),
+        page.periodic(),
+        page.stuck(),
+        page.failures(),
+        running,
+    )
 
 
 def text_of(seen, width=100, height=60):
@@ -53,6 +61,26 @@ def test_what_there_is_not_has_no_table():
     assert "in flight 0" in text
     assert "Stuck" not in text
     assert "Queues" not in text
+
+
+def test_it_says_what_a_workers_utilisation_is_a_share_of(cluster):
+    assert "peak 1" in text_of(seen_of(cluster))
+    cluster.ask(35.0, pool=4)
+    assert "pool 4" in text_of(seen_of(cluster))
+
+
+def test_periodic_tasks_come_last_unless_one_is_late(cluster):
+    cluster.beat("a.digest", "b.hourly", every=30.0, times=5, at=40.0, queue="beat")
+    cluster.tick(180.0)
+    text = text_of(seen_of(cluster))
+    assert text.index("Running for the longest") < text.index("Periodic tasks")
+    cluster.run("a", at=190.0, name="a.digest", queue="beat")
+    cluster.tick(205.0)
+    text = text_of(seen_of(cluster))
+    assert text.index("Stuck") < text.index("Periodic tasks") < text.index("Queues")
+    rows = [line.split() for line in text.splitlines() if " beat " in line]
+    assert [row[0] for row in rows] == ["b.hourly", "a.digest"]
+    assert (rows[0][-2:], rows[1][-1]) == (["15", "s"], "–")  # noqa: RUF001
 
 
 @pytest.mark.parametrize(("width", "height"), [(80, 24), (60, 20), (200, 60)])

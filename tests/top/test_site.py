@@ -19,6 +19,7 @@ def test_everything_is_read():
     with site(cluster) as served, Site(served.url) as found:
         seen = found.look()
     assert seen.overview.in_flight.started == 1
+    assert seen.periodic.total == 0
     assert [task.uuid for task in seen.running.tasks] == ["runs"]
 
 

@@ -4,7 +4,7 @@ import { byId, say, setClock, tick } from "./dom.js";
 import { ask, listen } from "./feed.js";
 import { clock, date } from "./format.js";
 import { showHealth, tiles } from "./overview.js";
-import { showFailures, showQueues, showStuck, showWorkers } from "./tables.js";
+import { showFailures, showPeriodic, showQueues, showStuck, showWorkers } from "./tables.js";
 import { sheet } from "./task.js";
 import { tasks } from "./tasks.js";
 import { theme } from "./theme.js";
@@ -78,6 +78,7 @@ async function begin() {
       overview: showOverview,
       queues: showQueues,
       workers: showWorkers,
+      periodic: showPeriodic,
       failures: showFailures,
       stuck: showStuck,
     },

@@ -19,6 +19,7 @@ const LEVELS = {
   stuck: "bad",
   unsure: "warn",
   stalled: "bad",
+  late: "bad",
   online: "good",
   suspect: "warn",
   lost: "bad",

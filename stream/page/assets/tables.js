@@ -1,4 +1,4 @@
-// The tables that are sent whole: stuck tasks, failures, queues, workers.
+// The tables that are sent whole: stuck tasks, failures, queues, workers, periodic tasks.
 
 import { ago, byId, h, rows, say } from "./dom.js";
 import { NONE, age, count, duration, percent, shortened, skew } from "./format.js";
@@ -73,11 +73,40 @@ export function showWorkers({ workers }) {
     { content: () => stateOf(worker.state), of: worker.state },
     { content: () => [count(worker.active), sub(worker.processed == null ? "" : `of ${count(worker.processed)}`)], of: [worker.active, worker.processed], class: "num" },
     { content: () => curveOf(worker.trend, TREND, "busy"), of: worker.trend, class: "trend" },
-    { content: percent(worker.utilisation), class: "num" },
+    { content: () => [percent(worker.utilisation), sub(mostOf(worker))], of: [worker.utilisation, worker.pool, worker.peak], class: "num" },
     { content: percent(worker.coverage), class: worker.coverage != null && worker.coverage < 0.99 ? "num flag" : "num" },
     { content: skew(worker.skew), class: Math.abs(worker.skew ?? 0) > 5 ? "num flag" : "num" },
   ]);
   fillIn("workers", workers);
+}
+
+export function showPeriodic({ periodic, late }) {
+  const key = (task) => [task.broker, task.name, task.queue].join("/");
+  rows(byId("periodic-rows"), periodic, key, (task) => {
+    const isLate = task.overdue_since != null;
+    return [
+      {
+        content: () => [
+          h("span", { class: "name line" }, task.name ?? NONE),
+          isLate ? stateOf("late") : null,
+          task.queue && h("span", { class: "sub tight" }, task.queue),
+        ],
+        of: [task.name, isLate],
+      },
+      { content: task.queue ?? NONE, class: "roomy" },
+      { content: () => [duration(task.every), sub(task.declared ? "declared" : "learned")], of: [task.every, task.declared], class: "num" },
+      { content: () => (task.last_at == null ? "never" : since(task.last_at)), of: task.last_at, class: "num" },
+      { content: () => (isLate ? since(task.overdue_since) : NONE), of: task.overdue_since, class: isLate ? "num flag" : "num" },
+    ];
+  });
+  byId("periodic").hidden = byId("periodic-link").hidden = !periodic.length;
+  showCount("periodic", late, "bad");
+}
+
+/** What a worker's utilisation is a share of. */
+function mostOf({ pool, peak }) {
+  if (pool) return `of pool ${count(pool)}`;
+  return peak ? `of peak ${count(peak)}` : "";
 }
 
 /** A task's name, which opens its story. */
@@ -96,8 +125,11 @@ const since = (instant) => ago(instant, age);
 function fillIn(name, found, total, level) {
   byId(`${name}-empty`).hidden = found.length > 0;
   byId(`${name}-empty`).parentElement.querySelector("table").hidden = !found.length;
+  if (byId(`${name}-count`)) showCount(name, total, level);
+}
+
+function showCount(name, total, level) {
   const badge = byId(`${name}-count`);
-  if (!badge) return;
   say(badge, total ? count(total) : "");
   badge.dataset.level = level;
 }
