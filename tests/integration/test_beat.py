@@ -1,5 +1,6 @@
 """A real Celery Beat that dies: what it should have sent is late, missed, and sent again."""
 
+import json
 import subprocess
 import sys
 from contextlib import contextmanager
@@ -42,6 +43,10 @@ def test_what_a_dead_beat_does_not_send_is_told(valkey, tmp_path):
         wait_for(lambda: service.total("celery_beat_missed_total", task="app.clean") >= 1)
         assert service.total("celery_beat_late_total", task="app.clean") >= 1
         assert service.total("celery_beat_overdue_seconds", task="app.clean") > 0
+        wait_for(lambda: json.loads(service.get("/api/periodic")[1])["late"] == 1)
+        (shown,) = json.loads(service.get("/api/periodic")[1])["periodic"]
+        assert (shown["name"], shown["every"], shown["declared"]) == ("app.clean", 1.5, True)
+        assert shown["last_at"] < shown["overdue_since"]
         with beat(tmp_path, valkey.url):
             wait_for(lambda: service.total("celery_beat_overdue_seconds", task="app.clean") == 0)
         assert service.stop() == 0

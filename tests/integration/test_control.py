@@ -80,12 +80,17 @@ def test_without_the_flags_nobody_is_asked(valkey, tmp_path):
         assert not [each for each in commands() if is_asking(each)]
 
 
+def workers_on_the_page(service):
+    return json.loads(service.get("/api/workers")[1])["workers"]
+
+
 def test_an_inspection_tells_pool_queues_and_what_runs(valkey, tmp_path):
     with (
         running(tmp_path, valkey.url, *INSPECT, "--poll-interval", "0.5") as service,
         celery_worker(APP, valkey.url, concurrency=3, queues=("celery", "mail")) as asked,
     ):
         wait_for(lambda: service.total("celery_worker_pool_size", worker=asked.hostname) == 3)
+        wait_for(lambda: [each["pool"] for each in workers_on_the_page(service)] == [3])
         wait_for(lambda: service.total("celery_queue_workers", queue="mail") == 1)
         wait_for(lambda: ("queue", "mail") in {p for s in depths(service) for p in s})
         with make_app(valkey.url) as app:
