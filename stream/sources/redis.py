@@ -19,6 +19,7 @@ from ..events import Frame, Message, Subscribed, Transport
 from ..wire.keys import glob_of
 from .base import Put
 from .broker import Broker, SentinelBroker
+from .flow import GATHERING, Flow
 from .reach import reach
 from .resp import Connection, Reply
 from .transport import TransportOptions
@@ -26,12 +27,6 @@ from .transport import TransportOptions
 _PMESSAGE_WORDS = 4  # pmessage, pattern, channel, payload: no other reply is that long
 _REDIS = Transport.REDIS
 _DEFAULTS = TransportOptions()
-_MANY = 64
-"""Messages of one read from which more are sure to come soon: thousands a second."""
-_GATHERING = 0.025
-"""Seconds that they are left to gather then. Each time that a process wakes up it finds the
-processor's caches filled by others, and a batch of some hundred events then takes half as long
-again; and an event is on the page a moment later, but well within the second."""
 
 
 class RedisEvents:
@@ -92,14 +87,15 @@ class RedisEvents:
     async def _read(self, connection: Connection, put: Put, *, heard: bool) -> None:
         """Hand over messages until the connection ends, or nothing comes any more."""
         silent_from = anyio.current_time()
+        flow = Flow(silent_from)
         while True:
             replies = await connection.receive_alive(self._idle)
             self._alive_at = received_at = self._now()
             if frames := self._frames(replies, received_at):
                 heard, silent_from = True, anyio.current_time()
                 await put(frames)
-                if len(frames) >= _MANY and connection.drained:
-                    await anyio.sleep(_GATHERING)
+                if flow.is_quick(len(frames), silent_from) and connection.drained:
+                    await anyio.sleep(GATHERING)
             elif isinstance(replies[-1], ReplyError):
                 # The answer to our PING, which comes alone.
                 raise connection.explain(replies[-1], "ask whether it is there", "+ping")
