@@ -1,16 +1,15 @@
 """A real Prometheus for tests: a server of its own, on a free port, with its own files."""
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import pytest
 import requests
 import yaml
 
+from tests.needs import lacking
 from tests.servers import free_port, wait_for
 
 _SERVER, _TOOL = "prometheus", "promtool"
@@ -19,12 +18,8 @@ _SECONDS = 30.0
 
 def require_prometheus() -> None:
     """Skip where Prometheus is not installed; fail instead where ``STREAM_CI`` says it must be."""
-    if shutil.which(_SERVER) and shutil.which(_TOOL):
-        return
-    reason = "needs Debian's package prometheus"
-    if os.environ.get("STREAM_CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+    if not (shutil.which(_SERVER) and shutil.which(_TOOL)):
+        lacking("Debian's package prometheus")
 
 
 def promtool(*arguments: str | Path) -> "subprocess.CompletedProcess[str]":

@@ -24,6 +24,7 @@ import amqp
 import pytest
 import requests
 
+from tests.needs import lacking
 from tests.servers import wait_for
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
@@ -35,12 +36,8 @@ _EPMD = "epmd"
 
 def require_rabbitmq() -> None:
     """Skip where RabbitMQ is not installed; fail instead where ``STREAM_CI`` says it must be."""
-    if SERVER.is_file() and shutil.which(_EPMD):
-        return
-    reason = "needs Debian's package rabbitmq-server"
-    if os.environ.get("STREAM_CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+    if not (SERVER.is_file() and shutil.which(_EPMD)):
+        lacking("Debian's package rabbitmq-server")
 
 
 def free_low_port() -> int:

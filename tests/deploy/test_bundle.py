@@ -18,6 +18,7 @@ from stream.deploy.command import options_of
 from stream.deploy.names import Names
 from stream.environment import BORROWED
 from stream.errors import ConfigError
+from tests.needs import lacking
 from tests.prometheus import promtool, require_prometheus
 
 OTHERS = {"ServiceMonitor", "PrometheusRule", "ScaledObject"}
@@ -266,7 +267,7 @@ def test_systemd_takes_the_unit(tmp_path):
             timeout=30,
         )
     except FileNotFoundError:
-        pytest.skip("needs systemd-analyze")
+        lacking("systemd-analyze, of Debian's package systemd")
     assert "celery-stream.service:" not in judged.stderr, judged.stderr
 
 

@@ -9,6 +9,7 @@ from stream.events import Message, Subscribed, Transport
 from stream.occurrences import SourceLost
 from stream.sources.amqp_position import Position
 from stream.sources.amqp_queue import Bounds, Retain
+from tests.needs import lacking
 from tests.rabbitmq import RabbitMq, free_low_port, rabbitmq, rabbitmq_server, require_rabbitmq
 from tests.servers import wait_until
 from tests.sources.amqp_helpers import EXCHANGE, SlowTaker, declare_exchange, events_of, publish
@@ -454,7 +455,7 @@ def tls_server(tmp_path_factory):
     """A server with a certificate for localhost, that wants one of its authority from clients."""
     require_rabbitmq()
     if shutil.which("openssl") is None:
-        pytest.skip("makes its certificates with the openssl command")
+        lacking("Debian's package openssl, which makes its certificates")
     directory = tmp_path_factory.mktemp("tls")
     authority = certificate(directory, "authority")
     key, cert = certificate(directory, "localhost", authority)
