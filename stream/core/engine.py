@@ -43,7 +43,7 @@ from .lifecycle import Lifecycle
 from .limits import History, PhaseLimits
 from .look import Looked, Overdue, TaskLook, find, look, overdue
 from .periodic import Periodic
-from .progress import Progress
+from .progress import Progress, leave_lanes
 from .queues import QueueTable
 from .record import WorkerRecord, record_of
 from .search import Search
@@ -272,6 +272,8 @@ class Engine:
         self._stuck.look(now)
         self._periodic.look(now)
         for task in self._tasks.forget(now - self.graces.remembered):
+            if task.past is not None:
+                leave_lanes(task)
             if self._records:
                 self._emit(TaskForgotten(task.first_seen, record_of(task)))
             if task.trace is not UNTRACED:

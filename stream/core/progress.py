@@ -315,6 +315,13 @@ def again(task: Task, retries: int, lane: Lane | None = None) -> Delivery:
     return Delivery(retries, len(attempt), lane=lane, trace=first.trace, arguments=first.arguments)
 
 
+def leave_lanes(task: Task) -> None:
+    """A task is forgotten: runs of it that never ended, beside one that did, are over."""
+    for delivery in task.deliveries():
+        if delivery.state is State.STARTED and delivery.lane is not None:
+            stop_running(delivery.lane, task.uuid)
+
+
 def stop_running(lane: Lane, uuid: str) -> None:
     """One delivery of a task does not run on its worker any more."""
     running = lane.running

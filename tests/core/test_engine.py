@@ -178,6 +178,16 @@ def test_a_queue_drains_at_the_rate_at_which_workers_receive(engine):
     assert queue.drain_time == 120.0
 
 
+def test_a_second_run_that_never_ends_is_forgotten_with_its_task(engine):
+    web, first, second = producer(), Process(), Process("w2@host", 2)
+    feed(engine, web.sent("twice"), first.received("twice", at=1), first.started("twice", at=1))
+    feed(engine, second.received("twice", at=5), second.started("twice", at=5))
+    feed(engine, first.succeeded("twice", at=6))
+    assert b"twice" in engine.snapshot()
+    engine.tick(T0 + 300)
+    assert b"twice" not in engine.snapshot()
+
+
 def test_the_first_subscription_is_no_gap(engine):
     assert engine.subscribed(Subscribed(T0, "redis", 1)) == []
     (broker,) = engine.view(T0).brokers
