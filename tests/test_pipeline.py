@@ -22,7 +22,7 @@ from stream.events import (
     Transport,
 )
 from stream.occurrences import EventsDecoded, EventsRejected
-from stream.pipeline import Pipeline
+from stream.pipeline import Pipeline, slices
 from tests.builders import T0, Process, message, of_type, producer
 
 SOURCE = "main"
@@ -240,3 +240,22 @@ async def test_others_have_their_turn_between_two_batches():
         tasks.start_soon(run.pipeline.run)
         tasks.start_soon(other)
     assert seen == [2, 1]
+
+
+def big(number, size=90_000):
+    return Message(T0, SOURCE, Transport.AMQP, b"", b"x" * size, str(number))
+
+
+def test_the_loop_gets_its_turn_within_a_large_batch():
+    frames = [big(number) for number in range(7)]
+    assert [len(some) for some in slices(frames)] == [3, 3, 1]
+
+
+def test_slices_are_the_batch_in_its_order():
+    frames = [big(1), Tick(T0), *(big(number) for number in range(2, 9)), Tick(T0 + 1)]
+    assert [frame for some in slices(frames) for frame in some] == frames
+
+
+def test_a_usual_batch_is_one_slice():
+    frames = [big(number, 4_000) for number in range(40)]
+    assert [len(some) for some in slices(frames)] == [40]
