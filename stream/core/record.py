@@ -4,7 +4,7 @@ from msgspec import Struct
 
 from .lanes import Lane
 from .states import State, WorkerState
-from .task import GIVEN_UP, Task, outcome
+from .task import GIVEN_UP, Delivery, Task, outcome
 
 
 class TaskRecord(Struct, frozen=True, gc=False):
@@ -76,11 +76,7 @@ def worker_record_of(lane: Lane) -> WorkerRecord:
 
 def record_of(task: Task) -> TaskRecord:
     """Read a task's record from its deliveries."""
-    known = [each for each in task.deliveries() if each.lane or each.sent_at is not None]
-    decisive = outcome(task) or task.last
-    inferred = decisive.inferred
-    if decisive not in known and known:  # given up before anybody heard of it
-        decisive = known[-1]
+    decisive, inferred, attempts, taken, retries = _decided(task)
     sent_at = task.first_sent.sent if task.first_sent is not None else None
     ended_at = None if task.state in GIVEN_UP else decisive.ended
     return TaskRecord(
@@ -88,10 +84,10 @@ def record_of(task: Task) -> TaskRecord:
         task.kind.name,
         task.state,
         inferred,
-        len({each.retries for each in known}),
-        sum(each.lane is not None for each in known),
+        attempts,
+        taken,
         task.starts,
-        max((each.retries for each in known), default=0),
+        retries,
         task.kind.queue,
         None if decisive.lane is None else decisive.lane.hostname,
         task.root_id,
@@ -107,6 +103,23 @@ def record_of(task: Task) -> TaskRecord:
         task.error_type if task.state is State.FAILURE else None,
         task.kind.internal,
     )
+
+
+def _decided(task: Task) -> tuple[Delivery, bool, int, int, int]:
+    """The delivery that decides, whether its end is inferred; attempts, deliveries and retries."""
+    last = task.last
+    if task.past is None:  # nearly always: its one delivery says it all
+        taken = last.lane is not None
+        heard = taken or last.sent_at is not None
+        return last, last.inferred, int(heard), int(taken), last.retries if heard else 0
+    known = [each for each in task.deliveries() if each.lane or each.sent_at is not None]
+    decisive = outcome(task) or last
+    inferred = decisive.inferred
+    if decisive not in known and known:  # given up before anybody heard of it
+        decisive = known[-1]
+    retries = [each.retries for each in known]
+    taken_by = sum(each.lane is not None for each in known)
+    return decisive, inferred, len(set(retries)), taken_by, max(retries, default=0)
 
 
 def _not_negative(seconds: float | None) -> float | None:
