@@ -166,6 +166,8 @@ class Task(Struct, eq=False, gc=False):
     @property
     def starts(self) -> int:
         """How often it began to run."""
+        if self.past is None:
+            return self.starts_dropped + (self.last.started_at is not None)
         seen = sum(each.started_at is not None for each in self.deliveries())
         return self.starts_dropped + seen
 
