@@ -30,6 +30,9 @@ Reply: TypeAlias = "bytes | int | list[Reply] | ReplyError | None"
 
 # As large as one read of the event loop's transport can be.
 _READ_BYTES = 256 * 1024
+# hiredis moves all that is left in its buffer after each reply that it has read: fed with 256 KiB
+# of short ones at once it takes three times as long.
+_FED_BYTES = 24 * 1024
 # hiredis frees its buffer after each read that outgrew this: keep one that fits a read.
 _KEPT_BYTES = 1024 * 1024
 _NOTHING = object()
@@ -79,11 +82,18 @@ class Connection:
         try:
             read = await self._stream.receive(_READ_BYTES)
             self.drained = len(read) < _READ_BYTES
-            self._reader.feed(read)
-            # One C loop: this is the hot path of the subscription.
-            return list(iter(self._gets, cast("Reply", _NOTHING)))
+            return self._parse(read)
         except (*CLOSED, HiredisError) as exc:
             self._lost(exc)
+
+    def _parse(self, read: bytes) -> list[Reply]:
+        """Return the replies that a read completed, in C loops: the subscription's hot path."""
+        feed, gets, size = self._reader.feed, self._gets, len(read)
+        replies: list[Reply] = []
+        for begin in range(0, size, _FED_BYTES):
+            feed(read, begin, min(_FED_BYTES, size - begin))
+            replies += iter(gets, cast("Reply", _NOTHING))
+        return replies
 
     async def receive_alive(self, idle: float) -> list[Reply]:
         """`receive`, but after *idle* seconds of silence the server must prove that it lives.
