@@ -10,6 +10,7 @@ from stream.bench.processes import Watched, samples_in
 from stream.bench.receiver import receiver
 
 from .peers import EXPORTER, PEERS, environment, measure
+from .peers import PACE as PEERS_PACE
 from .result import Result
 from .servers import Measured, Workload, redis_server, service, workload
 from .turns import Contestant, Plan, take_turns
@@ -30,8 +31,9 @@ _TRACES = ("signal", "traces")
 
 def run(plan: Plan) -> list[Result]:
     """Measure all of them in turns."""
-    ours = workload(plan.events, seed=plan.seed, batch=plan.batch)
-    few = workload(min(plan.events, plan.peer_events), seed=plan.seed, batch=plan.batch)
+    ours = workload(plan.events, seed=plan.seed, batch=plan.batch, rate=_pace(plan.batch))
+    fewer = min(plan.events, plan.peer_events)
+    few = workload(fewer, seed=plan.seed, batch=plan.batch, rate=PEERS_PACE)
     peers = PEERS if plan.peers else ()
     for peer in peers:
         environment(peer)
@@ -49,11 +51,11 @@ def run(plan: Plan) -> list[Result]:
 
 
 def _metrics(url: str, load: Workload) -> Measured:
-    return service(url, load, pace=_pace(load), arguments=["--otlp-disabled"])
+    return service(url, load, pace=_pace(load.batch), arguments=["--otlp-disabled"])
 
 
-def _pace(load: Workload) -> float:
-    return PACE if len(load.messages) < load.events else SINGLE_PACE
+def _pace(batch: int) -> float:
+    return PACE if batch > 1 else SINGLE_PACE
 
 
 def _spans(url: str, load: Workload, endpoint: str) -> Measured:
@@ -61,7 +63,7 @@ def _spans(url: str, load: Workload, endpoint: str) -> Measured:
     return service(
         url,
         load,
-        pace=SPANS_SHARE * _pace(load),
+        pace=SPANS_SHARE * _pace(load.batch),
         arguments=["--otlp-endpoint", endpoint, "--spans-wait", "0"],
         delivered=all_sent,
     )
