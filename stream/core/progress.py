@@ -170,6 +170,7 @@ class Progress:
 
     def enter(self, task: Task, delivery: Delivery, now: float) -> None:
         """Take in a task that was not known, with its first delivery."""
+        task.straight = False
         slot = SLOT_OF[delivery.state]
         task.since = now
         if delivery.eta is not None and delivery.eta > now:
@@ -214,6 +215,7 @@ class Progress:
 
     def update(self, task: Task, now: float, *, reason: str | None = None) -> None:
         """Bring the task's state in line with its deliveries."""
+        task.straight = False
         last = task.last
         state = last.state
         if task.past is not None or state not in OPEN:  # rarely, but at the end

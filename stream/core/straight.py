@@ -27,7 +27,6 @@ from .kinds import Kind, Kinds
 from .lanes import Lane
 from .lifecycle import Lifecycle
 from .periodic import Periodic, Rhythm
-from .progress import stop_running
 from .queues import QueueTable
 from .states import State
 from .tables import RECEIVED, SENT, STARTED, TaskTable
@@ -170,7 +169,23 @@ class Straight:
                 None,
                 UNTRACED,
             )
-            task = Task(uuid, kind, uuid, None, delivery, None, UNTRACED, None, None, now, SENT)
+            task = Task(
+                uuid,
+                kind,
+                uuid,
+                None,
+                delivery,
+                None,
+                UNTRACED,
+                None,
+                None,
+                now,
+                SENT,
+                0,
+                None,
+                0,
+                True,
+            )
             root_id = uuid
         else:
             delivery = Delivery(retries, 0, _SENT, False, lane, timestamp)
@@ -178,6 +193,7 @@ class Straight:
             trace = self._traces.of(task, delivery)
             task.since = now
             root_id, parent_id = task.root_id, task.parent_id
+            task.straight = root_id is not None
             parent_attempt = task.parent_attempt or FIRST_ATTEMPT
         self._general.anything_sent = True
         tasks.enter(task, SENT)
@@ -227,13 +243,9 @@ class Straight:
         kind, delivery = task.kind, task.last
         if (
             task.slot != SENT
-            or task.past is not None
+            or not task.straight
             or event.name != kind.name
-            or task.root_id is None
             or event.parent_id != task.parent_id
-            or delivery.lane is not None
-            or delivery.state is not _SENT
-            or delivery.eta is not None
             or delivery.retries != (event.retries or 0)
         ):
             self._general.received(event, lane, now)
@@ -244,10 +256,12 @@ class Straight:
         delivery.received_clock = event.clock
         if not lane.holds_work:
             lane.holds_work = True
-        if kind.queue is not None:
-            self._queues.consume(kind.queue)
-        emit = self._emit
-        emit(Received(kind, False, lane.hostname))
+        queue, consumed = kind.queue, self._queues.consumed
+        if queue in consumed:
+            consumed[queue] += 1
+        elif queue is not None:
+            self._queues.consume(queue)
+        self._emit(Received(kind, False, lane.hostname))
         row = tasks.rows[kind]
         del row[SENT][uuid]
         row[RECEIVED][uuid] = task
@@ -271,6 +285,7 @@ class Straight:
             task = self._general.task_of(event, kind, delivery)
             self._traces.foresee(task)
         task.since = now
+        task.straight = task.root_id is not None
         lane.holds_work = True
         tasks.enter(task, RECEIVED)
         self._emit(Received(kind, False, lane.hostname))
@@ -289,17 +304,12 @@ class Straight:
             lane = self._hear(event, now)
         tasks, uuid = self._tasks, event.uuid
         task = tasks.by_uuid.get(uuid)
-        if task is None or task.slot != RECEIVED or task.past is not None:
+        if task is None or task.slot != RECEIVED or not task.straight:
             self._general.started(event, lane, now)
             return
         delivery = task.last
         received_at, sent_at, sender = delivery.received_at, delivery.sent_at, delivery.sender
-        if (
-            delivery.lane is not lane
-            or delivery.state is not _RECEIVED
-            or delivery.eta is not None
-            or received_at is None
-        ):
+        if delivery.lane is not lane or received_at is None:
             self._general.started(event, lane, now)
             return
         prefetch, wait = started_at - received_at, None
@@ -318,8 +328,7 @@ class Straight:
             lane.starts_after_pending += 1
         else:
             lane.count_start(clock)
-        running = lane.running
-        running[uuid] = running.get(uuid, 0) + 1
+        lane.running[uuid] = 1  # for the first time
         emit = self._emit
         emit(Started(kind, wait, prefetch, None, lane.hostname))
         if wait is not None and wait > self._long_wait:
@@ -345,7 +354,7 @@ class Straight:
             lane = self._hear(event, now)
         tasks, uuid = self._tasks, event.uuid
         task = tasks.by_uuid.get(uuid)
-        if task is None or task.slot != STARTED or task.past is not None:
+        if task is None or task.slot != STARTED or not task.straight:
             self._general.ended(event, lane, now)
             return
         delivery, run = task.last, event.runtime
@@ -354,8 +363,6 @@ class Straight:
             run is None
             or not run >= 0.0  # msgpack carries NaN
             or delivery.lane is not lane
-            or delivery.state is not _STARTED
-            or delivery.eta is not None
             or started_at is None
         ):
             self._general.ended(event, lane, now)
@@ -370,7 +377,7 @@ class Straight:
                 return
             wait = began - sent
             wait = wait if wait > 0.0 else 0.0  # noqa: FURB136 - a call costs more
-        stop_running(lane, uuid)
+        lane.running.pop(uuid, None)
         delivery.state = task.end = _SUCCESS
         delivery.ended_at = timestamp
         delivery.ended_clock = event.clock

@@ -152,6 +152,9 @@ class Task(Struct, eq=False, gc=False):
     error_type: str | None = None
     first_seen: int = 0
     """Order of first appearance, where records are asked for: an int costs 32 bytes a task."""
+    straight: bool = False
+    """All that is known of it was taken the short way (see `straight`): its one delivery is as its
+    slot says, and has no ETA. False is never wrong, and so not in snapshots."""
 
     @property
     def state(self) -> State:
