@@ -154,8 +154,6 @@ class TaskSent(_TaskEvent, frozen=True, gc=False, kw_only=True, tag="task-sent")
     eta: str | None = None
     """ISO 8601."""
     queue: str | None = None
-    exchange: str | None = None
-    routing_key: str | None = None
     root_id: str | None = None
     parent_id: str | None = None
     traceparent: str | None = None
@@ -176,8 +174,6 @@ class TaskReceived(_TaskEvent, frozen=True, gc=False, kw_only=True, tag="task-re
     """From the plugin, like all below. Not validated."""
     tracestate: str | None = None
     sentry_trace: str | None = None
-    routing_key: str | None = None
-    exchange: str | None = None
     redelivered: bool | None = None
     """The broker had given the message to somebody before."""
 

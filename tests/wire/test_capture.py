@@ -68,8 +68,6 @@ def test_a_frame_keeps_when_and_where_it_arrived():
                     name="capapp.add",
                     retries=0,
                     queue="celery",
-                    exchange="",
-                    routing_key="celery",
                     root_id="309db710-0b52-4c99-9bdd-442218697762",
                 )
             ],
