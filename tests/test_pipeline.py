@@ -242,7 +242,7 @@ async def test_others_have_their_turn_between_two_batches():
     assert seen == [2, 1]
 
 
-def big(number, size=90_000):
+def big(number, size=130_000):
     return Message(T0, SOURCE, Transport.AMQP, b"", b"x" * size, str(number))
 
 
