@@ -26,6 +26,7 @@ def engine_of(settings: Settings, *, records: bool = False) -> Engine:
         records=records,
         long_wait=settings.spans.wait or None,
         beginnings=settings.log_records.lifecycle,
+        in_one=True,
         beat=settings.beat,
         beat_rules=settings.beat_rules,
         patience=PATIENCE,

@@ -87,7 +87,7 @@ class Usual:
 
     def engine(self) -> Engine:
         """Make an engine; it tells the records of what it forgets."""
-        return Engine(records=True, patience=PATIENCE)
+        return Engine(records=True, in_one=True, patience=PATIENCE)
 
 
 class _Machine(Struct, frozen=True):

@@ -68,7 +68,7 @@ class Attempts:
     def accept(self, effects: Sequence[Effect]) -> None:
         """Take in the deliveries that ended."""
         for effect in effects:
-            if type(effect) is AttemptEnded and self._scope.has_attempt(effect):
+            if isinstance(effect, AttemptEnded) and self._scope.has_attempt(effect):
                 self._spool.write(_encode(self._record(effect)) + b"\n")
 
     def lines(self) -> Iterator[bytes]:

@@ -16,6 +16,7 @@ from ..core.effects import (
     QueueStalled,
     StuckBegan,
     StuckEnded,
+    Succeeded,
     TaskForgotten,
     WorkerChanged,
     WorkerForgotten,
@@ -66,6 +67,7 @@ class Gathering(Selective):
         super().__init__(
             {
                 AttemptEnded: self._on_attempt,
+                Succeeded: self._on_attempt,
                 TaskForgotten: self._on_forgotten,
                 StuckBegan: self._on_stuck,
                 StuckEnded: self._on_stuck,

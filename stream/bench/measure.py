@@ -111,7 +111,7 @@ class Measurement:
         return anyio.run(self._run)
 
     async def _run(self) -> Found:
-        engine = Engine(self._limits)
+        engine = Engine(self._limits, in_one=True)
         async with opened(self._outlet, self._endpoint, patience=self._patience) as outflow:
             channel = Channel(1, Overflow.WAIT, tell=self._tell)
             pipeline = Pipeline(engine, outflow.sinks, channel=channel, tell=self._tell)

@@ -157,6 +157,33 @@ class TaskFinished(Struct, frozen=True, gc=False):
     finished_at: float
 
 
+class Succeeded(AttemptEnded, frozen=True, gc=False):
+    """`AttemptEnded` and `TaskFinished` in one, for the only delivery of a task: it returned.
+
+    So nearly every task ends. Told only where that is asked for, instead of the two.
+    """
+
+    total: float | None = None
+    """As in `TaskFinished`."""
+
+    def apart(self) -> tuple[AttemptEnded, TaskFinished]:
+        """Return the two that it stands for."""
+        attempt = AttemptEnded(*[getattr(self, name) for name in AttemptEnded.__struct_fields__])
+        return attempt, TaskFinished(
+            self.uuid,
+            self.kind,
+            self.state,
+            False,
+            self.root_id,
+            None,
+            None,
+            self.retries + 1,
+            self.run,
+            self.total,
+            self.ended_at,
+        )
+
+
 class TaskForgotten(Struct, frozen=True, gc=False):
     """An ended task is no longer recognised; told only where records are asked for."""
 
@@ -362,6 +389,7 @@ Effect: TypeAlias = (
     | AttemptBegan
     | AttemptEnded
     | TaskFinished
+    | Succeeded
     | TaskRevised
     | TaskForgotten
     | WorkerForgotten

@@ -87,6 +87,7 @@ class Engine:
         records: tell the whole record of each task and worker when it is forgotten.
         long_wait: seconds of waiting from which `WaitedLong` is told; None: never.
         beginnings: tell `AttemptBegan` of each attempt.
+        in_one: tell the end of a task that went as usual in one effect, `Succeeded`.
         patience: seconds that what a worker tells of a task waits for the producer's word, which
             tells its queue; 0: not at all. As long as `PATIENCE` wherever real traffic is read.
         straight: take what is as usual the short way, which changes no effect; the tests compare.
@@ -104,6 +105,7 @@ class Engine:
         records: bool = False,
         long_wait: float | None = None,
         beginnings: bool = False,
+        in_one: bool = False,
         patience: float = 0.0,
         straight: bool = True,
     ) -> None:
@@ -189,6 +191,7 @@ class Engine:
             ran=self._limits.learn,
             long_wait=float("inf") if long_wait is None else long_wait,
             beginnings=beginnings,
+            in_one=in_one,
         )
         self._take = usual.take if straight else self._take_generally
 

@@ -22,7 +22,7 @@ from ..events import (
 )
 from .beginnings import attempt_began, waited_long
 from .early import Early
-from .effects import Arguments, AttemptEnded, Effect, Received, Sent, Started, TaskFinished
+from .effects import Arguments, Effect, Received, Sent, Started, Succeeded
 from .kinds import Kind, Kinds
 from .lanes import Lane
 from .lifecycle import Lifecycle
@@ -60,6 +60,7 @@ class Straight:
         ran: told how long each run took that succeeded.
         long_wait: seconds of waiting from which `WaitedLong` is told.
         beginnings: tell `AttemptBegan`.
+        in_one: tell `Succeeded`, not what it stands for.
     """
 
     def __init__(
@@ -78,6 +79,7 @@ class Straight:
         ran: Callable[[Kind, float], None],
         long_wait: float,
         beginnings: bool,
+        in_one: bool,
     ) -> None:
         self._tasks = tasks
         self._kinds = kinds
@@ -94,6 +96,7 @@ class Straight:
         self._ran = ran
         self._long_wait = long_wait
         self._beginnings = beginnings
+        self._in_one = in_one
 
     def take(self, events: Iterable[Event], now: float) -> KnownEvent | None:
         """Take in events that arrived at *now*; return the last one that means anything."""
@@ -262,7 +265,7 @@ class Straight:
         elif queue is not None:
             self._queues.consume(queue)
         self._emit(Received(kind, False, lane.hostname))
-        row = tasks.rows[kind]
+        row, uuid = tasks.rows[kind], task.uuid  # the same object is found without comparing
         del row[SENT][uuid]
         row[RECEIVED][uuid] = task
         task.slot = RECEIVED
@@ -302,8 +305,8 @@ class Straight:
             or now - started_at < lane.low
         ):
             lane = self._hear(event, now)
-        tasks, uuid = self._tasks, event.uuid
-        task = tasks.by_uuid.get(uuid)
+        tasks = self._tasks
+        task = tasks.by_uuid.get(event.uuid)
         if task is None or task.slot != RECEIVED or not task.straight:
             self._general.started(event, lane, now)
             return
@@ -328,6 +331,7 @@ class Straight:
             lane.starts_after_pending += 1
         else:
             lane.count_start(clock)
+        uuid = task.uuid  # the same object is found without comparing
         lane.running[uuid] = 1  # for the first time
         emit = self._emit
         emit(Started(kind, wait, prefetch, None, lane.hostname))
@@ -352,8 +356,8 @@ class Straight:
             or now - timestamp < lane.low
         ):
             lane = self._hear(event, now)
-        tasks, uuid = self._tasks, event.uuid
-        task = tasks.by_uuid.get(uuid)
+        tasks = self._tasks
+        task = tasks.by_uuid.get(event.uuid)
         if task is None or task.slot != STARTED or not task.straight:
             self._general.ended(event, lane, now)
             return
@@ -377,6 +381,7 @@ class Straight:
                 return
             wait = began - sent
             wait = wait if wait > 0.0 else 0.0  # noqa: FURB136 - a call costs more
+        uuid = task.uuid
         lane.running.pop(uuid, None)
         delivery.state = task.end = _SUCCESS
         delivery.ended_at = timestamp
@@ -385,42 +390,41 @@ class Straight:
         kind, root_id, retries, trace = task.kind, task.root_id, delivery.retries, delivery.trace
         ran, emit, ordinal = self._ran, self._emit, delivery.ordinal
         received_at, arguments = delivery.received_at, delivery.arguments
-        ran(kind, run)
-        emit(
-            AttemptEnded(  # in order: keywords for so many cost 0.2 us
-                uuid,
-                kind,
-                retries,
-                ordinal,
-                _SUCCESS,
-                False,
-                lane.hostname,
-                lane.pid,
-                root_id,
-                task.parent_id,
-                task.parent_attempt or FIRST_ATTEMPT,
-                sent,
-                None if received_at is None else received_at + lane.offset,
-                began,
-                ended,
-                wait,
-                run,
-                None,
-                None,
-                None,
-                None,
-                None if trace is UNTRACED else trace or self._traces.of(task, delivery),
-                ordinal > 0 or delivery.redelivered,
-                None if arguments is None else Arguments(*arguments),
-                None,
-                ordinal,
-            )
-        )
-        tasks.finish(task, now)
         if sent is not None and not retries:
             total = ended - sent
-        emit(
-            TaskFinished(
-                uuid, kind, _SUCCESS, False, root_id, None, None, retries + 1, run, total, ended
-            )
+        ran(kind, run)
+        succeeded = Succeeded(  # in order: keywords for so many cost 0.2 us
+            uuid,
+            kind,
+            retries,
+            ordinal,
+            _SUCCESS,
+            False,
+            lane.hostname,
+            lane.pid,
+            root_id,
+            task.parent_id,
+            task.parent_attempt or FIRST_ATTEMPT,
+            sent,
+            None if received_at is None else received_at + lane.offset,
+            began,
+            ended,
+            wait,
+            run,
+            None,
+            None,
+            None,
+            None,
+            None if trace is UNTRACED else trace or self._traces.of(task, delivery),
+            ordinal > 0 or delivery.redelivered,
+            None if arguments is None else Arguments(*arguments),
+            None,
+            ordinal,
+            total,
         )
+        if self._in_one:
+            emit(succeeded)
+        else:
+            for each in succeeded.apart():
+                emit(each)
+        tasks.finish(task, now)

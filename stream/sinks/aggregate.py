@@ -10,10 +10,16 @@ hand, in `Cells`. Exponential buckets are kept only where they are asked for, be
 Each instrument has at most *limit* cells; what comes beyond goes to one more, whose labels are all
 ``other``, and is counted by `LABELS_OVERFLOW`. Values are cumulative since ``started_at``. One
 thread records and collects; what `collect` returns may go anywhere.
+
+Where there are many values it costs less to keep them for a while and `record_all` of them at once;
+whoever does so has itself called by `before_collecting`.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections import Counter as Counted
+from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
+from operator import add
 from typing import TypeAlias, cast
 
 from msgspec import Struct
@@ -72,6 +78,25 @@ def edges(instrument: Instrument) -> tuple[float, ...]:
     ``cell[bisect_left(edges(instrument), value)] += 1; cell[0] += value`` records a finite value.
     """
     return (float("-inf"), *instrument.bounds)
+
+
+def record_all(
+    cell: Cell, bucket: Callable[[float], int], values: Sequence[float], *, units: float = 1.0
+) -> None:
+    """Record finite values in a histogram's cell, in their order.
+
+    Args:
+        cell: of the histogram.
+        bucket: returns the index of a value's bucket in the cell.
+        values: in another unit than the histogram's.
+        units: how many of its units theirs are.
+    """
+    if units != 1.0:
+        values = [value * units for value in values]
+    for index, count in Counted(map(bucket, values)).items():
+        cell[index] += count
+    # Not `sum`, which from Python 3.12 on depends on how many are added at once.
+    cell[0] = reduce(add, values, cell[0])
 
 
 class _Series:
@@ -206,6 +231,7 @@ class Aggregate:
         self._limit = limit
         self._counters: dict[Instrument, Counter] = {}
         self._histograms: dict[Instrument, Histogram] = {}
+        self._before_collecting: list[Callable[[], None]] = []
 
     def counter(self, instrument: Instrument) -> Counter:
         """The counter of *instrument*, the same each time."""
@@ -222,8 +248,14 @@ class Aggregate:
             )
         return self._histograms[instrument]
 
+    def before_collecting(self, settle: Callable[[], None]) -> None:
+        """Have *settle* called before each `collect`."""
+        self._before_collecting.append(settle)
+
     def collect(self) -> tuple[Family, ...]:
         """Copy everything; families without a series are left out."""
+        for settle in self._before_collecting:
+            settle()
         every: tuple[Counter | Histogram, ...] = (
             *self._counters.values(),
             *self._histograms.values(),

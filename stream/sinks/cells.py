@@ -14,17 +14,24 @@ class Cells(dict[K, V]):
     """Remembers what *make* returned for a key, for at most *limit* keys; then forgets them all.
 
     ``cells[key]`` costs one dictionary look-up when the key is known. Forgetting is harmless:
-    *make* finds the same cell again.
+    *make* finds the same cell again. *forgetting* is called before, to save what is only here.
     """
 
-    def __init__(self, make: Callable[[K], V], limit: int = MAX_CELLS) -> None:
+    def __init__(
+        self,
+        make: Callable[[K], V],
+        limit: int = MAX_CELLS,
+        *,
+        forgetting: Callable[[], None] = lambda: None,
+    ) -> None:
         super().__init__()
         self._make = make
         self._limit = limit
+        self._forgetting = forgetting
 
     def __missing__(self, key: K) -> V:
-        made = self._make(key)
         if len(self) >= self._limit:
+            self._forgetting()
             self.clear()
-        self[key] = made
+        made = self[key] = self._make(key)
         return made

@@ -14,7 +14,7 @@ from typing import Final
 
 from msgspec import Struct
 
-from ..core.effects import AttemptEnded, Effect, Received, Sent, Started
+from ..core.effects import AttemptEnded, Effect, Received, Sent, Started, Succeeded
 from ..core.kinds import OTHER, Kind
 from ..core.states import State
 from ..core.view import View
@@ -117,6 +117,7 @@ class CompatSink:
             Received: self._on_received,
             Started: self._on_started,
             AttemptEnded: self._on_ended,
+            Succeeded: self._on_ended,
         }
 
     def accept(self, effects: Sequence[Effect]) -> None:

@@ -4,7 +4,7 @@ What is recorded here is exactly what the sink's own histograms of durations hav
 under the same labels. It is apart from them so that nobody who does not ask pays for it.
 """
 
-from ..core.effects import AttemptEnded, Started, TaskFinished
+from ..core.effects import AttemptEnded, Started, Succeeded, TaskFinished
 from ..core.kinds import Kind
 from ..core.states import State
 from . import instruments as table
@@ -33,6 +33,7 @@ class ExponentialDurations(Selective):
                 Started: self._on_started,
                 AttemptEnded: self._on_attempt_ended,
                 TaskFinished: self._on_finished,
+                Succeeded: self._on_succeeded,
             }
         )
 
@@ -51,6 +52,11 @@ class ExponentialDurations(Selective):
         duration, total = self._ends[effect.kind, effect.state]
         _record(duration, effect.run, units=1000.0)
         _record(total, effect.total)
+
+    def _on_succeeded(self, effect: Succeeded) -> None:
+        attempt, finished = effect.apart()
+        self._on_attempt_ended(attempt)
+        self._on_finished(finished)
 
     def _of_start(self, kind: Kind) -> tuple[Exponential, Exponential]:
         return (

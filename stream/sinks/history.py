@@ -5,14 +5,22 @@ happens is never looked at. What failed is kept apart, so that a busy cluster's 
 push it out within seconds.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Final, TypeAlias
 
 from msgspec import Struct
 
-from ..core.effects import AttemptEnded, Effect, Sent, Started, TaskFinished, TaskRevised
+from ..core.effects import (
+    AttemptEnded,
+    Effect,
+    Sent,
+    Started,
+    Succeeded,
+    TaskFinished,
+    TaskRevised,
+)
 from ..core.states import State
 from .exceptions import MAX_TEXT, trimmed
 from .failure_groups import FailureGroups
@@ -44,6 +52,7 @@ class Counts(Struct):
     retried: int = 0
 
 
+_ODD: Final = frozenset({AttemptEnded, TaskFinished, TaskRevised})
 _FAILED: Final = frozenset({State.FAILURE, State.LOST, State.REJECTED})
 
 
@@ -69,38 +78,36 @@ class History:
 
     def accept(self, effects: Sequence[Effect]) -> None:
         """Keep what ended, count the rest."""
-        sent = started = succeeded = 0
+        types = Counter(map(type, effects))
+        counts = self.counts
+        counts.sent += types[Sent]
+        counts.started += types[Started]
+        counts.finished += types[Succeeded]
+        if not _ODD.isdisjoint(types):
+            self._take_one_by_one(effects)
+        elif types[Succeeded]:  # nearly always; this takes a third of the time
+            self._succeeded += [effect for effect in effects if type(effect) is Succeeded]
+
+    def _take_one_by_one(self, effects: Sequence[Effect]) -> None:
+        """Keep what ended, in order."""
         attempt: AttemptEnded | None = None  # the one before in this batch, not kept yet
-        for effect in effects:  # the hot loop: to ask for the type takes half of isinstance
-            if type(effect) is AttemptEnded:
+        for effect in effects:
+            if type(effect) is Succeeded:
+                if attempt is not None:
+                    self._keep(attempt)
+                attempt = None
+                self._succeeded.append(effect)
+            elif type(effect) is AttemptEnded:
                 if attempt is not None:
                     self._keep(attempt)
                 attempt = effect
             elif type(effect) is TaskFinished:
-                if (
-                    attempt is not None
-                    and attempt.uuid is effect.uuid
-                    and attempt.state is _SUCCESS
-                    and not attempt.retries
-                    and not attempt.ordinal
-                ):
-                    succeeded += 1
-                    self._succeeded.append(attempt)  # nearly always
-                else:
-                    self._finish(effect, attempt)
+                self._finish(effect, attempt)
                 attempt = None
-            elif type(effect) is Started:
-                started += 1
-            elif type(effect) is Sent:
-                sent += 1
             elif type(effect) is TaskRevised:
                 self._revised.append(effect)
         if attempt is not None:
             self._keep(attempt)
-        counts = self.counts
-        counts.sent += sent
-        counts.started += started
-        counts.finished += succeeded
 
     def __len__(self) -> int:
         """Tasks that are kept."""
@@ -139,7 +146,7 @@ class History:
             attempt = None
         self.counts.finished += 1
         if finished.state is _SUCCESS:
-            self._succeeded.append((finished, attempt))
+            self._succeeded.append(_all_of(finished, attempt))
             return
         attempt = None if attempt is None else self._bounded(attempt)
         self.counts.failed += finished.state in _FAILED
@@ -157,6 +164,13 @@ class History:
         """Cut texts that are longer than what anybody is shown; hardly ever."""
         longest = max(len(attempt.exception or ""), len(attempt.traceback or ""))
         return attempt if longest <= MAX_TEXT else trimmed(attempt, self._redaction)
+
+
+def _all_of(finished: TaskFinished, attempt: AttemptEnded | None) -> AttemptEnded | Ended:
+    """Return what says all of a task that succeeded."""
+    if attempt is None or attempt.state is not _SUCCESS or attempt.retries or attempt.ordinal:
+        return finished, attempt
+    return attempt
 
 
 def ended_at(end: End) -> float:

@@ -1,14 +1,15 @@
 """Effects become counters and histograms: exact, before any sampling.
 
 Gauges are not here: they are read from the engine's tables (`gauges`). The handlers below run for
-every effect, so they hold the cells of a kind together and change them in place.
+every effect, so they hold the cells of a kind together and change them in place; durations they
+only note, to be counted many at once before anybody reads them.
 """
 
 import math
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
-from ..core.effects import AttemptEnded, Effect, Received, Sent, Started, TaskFinished
+from ..core.effects import AttemptEnded, Effect, Received, Sent, Started, Succeeded, TaskFinished
 from ..core.kinds import Kind
 from ..core.states import State
 from . import instruments as table
@@ -19,9 +20,13 @@ from .exemplars import example
 from .incidents import Incidents
 from .instruments import Instrument
 from .labels import RAN, Labels, conventional, error, label, names
+from .noted import Noted
 
 # Looked up once: a member of an enumeration costs 50 ns at each access on Python 3.11.
 _SUCCESS, _FAILURE, _RETRY, _REQUEUED = State.SUCCESS, State.FAILURE, State.RETRY, State.REQUEUED
+
+_AT_ONCE = 5_000
+"""Effects after which what was noted is counted: some 200 kB."""
 
 _EXEMPLARY = frozenset({_FAILURE, _RETRY, State.LOST})
 """Deliveries that end so are worth an example however long they ran; their spans are kept."""
@@ -34,33 +39,53 @@ _ENDS: dict[State, Instrument] = {
 }
 
 
-class _StartCells:
-    """What the start of an attempt changes."""
+class _Starts:
+    """Where the starts of one kind are noted."""
 
-    __slots__ = ("attempts", "prefetch", "started", "wait")
+    __slots__ = ("prefetches", "waits")
 
-    def __init__(self, aggregate: Aggregate, kind: Kind) -> None:
-        labels = names(kind)
-        self.started = aggregate.counter(table.TASK_STARTED).cell(*labels)
-        self.attempts = aggregate.counter(table.TASK_ATTEMPTS).cell(*labels)
-        self.wait = aggregate.histogram(table.TASK_WAIT_TIME).cell(*labels)
-        self.prefetch = aggregate.histogram(table.TASK_PREFETCH_TIME).cell(*labels)
+    def __init__(self, waits: Noted, prefetches: Noted) -> None:
+        self.waits = waits.seconds
+        self.prefetches = prefetches.seconds
 
 
-class _EndCells:
+class _Ends:
     """What the end of a task in one state changes."""
 
-    __slots__ = ("attempts", "completed", "duration", "finished", "total")
+    __slots__ = ("attempts", "completed", "durations", "finished")
 
-    def __init__(self, aggregate: Aggregate, kind: Kind, state: State) -> None:
+    def __init__(self, aggregate: Aggregate, kind: Kind, state: State, durations: Noted) -> None:
         labels = names(kind)
         self.finished = aggregate.counter(table.TASK_FINISHED).cell(*labels, state)
         self.completed = (
             aggregate.counter(table.TASK_COMPLETED).cell(*labels) if state is _SUCCESS else None
         )
-        self.duration = aggregate.histogram(table.TASK_DURATION).cell(*labels, state)
-        self.total = aggregate.histogram(table.TASK_TOTAL_TIME).cell(*labels)
+        self.durations = durations.seconds
         self.attempts = aggregate.histogram(table.ATTEMPTS_PER_TASK).cell(labels[0], state)
+
+    def count(self, attempts: int, tasks: int = 1) -> None:
+        """Count tasks that had so many attempts each."""
+        self.finished[0] += tasks
+        if self.completed is not None:
+            self.completed[0] += tasks
+        self.attempts[bisect_left(_ATTEMPT_EDGES, attempts)] += tasks
+        self.attempts[0] += attempts * tasks
+
+
+class _Successes:
+    """Where the tasks of one kind are noted that succeeded at their first attempt."""
+
+    __slots__ = ("count", "durations", "ends", "runs", "totals")
+
+    def __init__(self, ends: _Ends, runs: Noted, totals: Noted) -> None:
+        self.ends = ends
+        self.runs, self.durations, self.totals = runs.seconds, ends.durations, totals.seconds
+        self.count = 0
+
+    def settle(self) -> None:
+        """Count them."""
+        count, self.count = self.count, 0
+        self.ends.count(1, count)
 
 
 class MetricsSink:
@@ -93,16 +118,15 @@ class MetricsSink:
         )
         self._sent: Cells[Kind, Cell] = Cells(self._sent_cell)
         self._consumed: Cells[Kind, Cell] = Cells(self._consumed_cell)
-        self._starts: Cells[Kind, _StartCells] = Cells(lambda kind: _StartCells(aggregate, kind))
-        self._processed: Cells[tuple[Kind, str | None], Cell] = Cells(self._process_cell)
-        # Of successes, which nearly all are: a pair as the key costs three times as much.
-        self._returned: Cells[Kind, Cell] = Cells(lambda kind: self._process_cell((kind, None)))
-        self._successes: Cells[Kind, _EndCells] = Cells(
-            lambda kind: _EndCells(aggregate, kind, _SUCCESS)
-        )
-        self._ends: Cells[tuple[Kind, State], _EndCells] = Cells(
-            lambda key: _EndCells(aggregate, *key)
-        )
+        self._noted: dict[int, Noted] = {}
+        """By the identity of their cell: as many as the aggregate has."""
+        self._effects = 0
+        """Since what was noted was counted."""
+        self._starts: Cells[Kind, _Starts] = Cells(self._starts_of)
+        self._runs: Cells[tuple[Kind, str | None], Noted] = Cells(self._runs_of)
+        self._totals: Cells[Kind, Noted] = Cells(self._totals_of)
+        self._ends: Cells[tuple[Kind, State], _Ends] = Cells(self._ends_of)
+        self._successes: Cells[Kind, _Successes] = Cells(self._successes_of, forgetting=self.settle)
         self._failures: Cells[tuple[Kind, str | None], tuple[Cell, Labels]] = Cells(
             self._failure_cell
         )
@@ -112,6 +136,7 @@ class MetricsSink:
         unknown = aggregate.counter(table.LATENCY_UNKNOWN)
         self._no_wait, self._no_prefetch = unknown.cell("wait"), unknown.cell("prefetch")
         self._no_run, self._no_total = unknown.cell("run"), unknown.cell("total")
+        aggregate.before_collecting(self.settle)
         # By exact type: an effect costs one look-up and one call.
         self._handlers: dict[type, Callable[..., None]] = {
             Sent: self._on_sent,
@@ -119,6 +144,7 @@ class MetricsSink:
             Started: self._on_started,
             AttemptEnded: self._on_attempt_ended,
             TaskFinished: self._on_finished,
+            Succeeded: self._on_succeeded,
             **Incidents(aggregate).handlers,
         }
 
@@ -129,6 +155,17 @@ class MetricsSink:
             handlers[type(effect)](effect)
         if self._durations is not None:
             self._durations.accept(effects)
+        self._effects += len(effects)
+        if self._effects >= _AT_ONCE:
+            self.settle()
+
+    def settle(self) -> None:
+        """Count what was only noted."""
+        self._effects = 0
+        for noted in self._noted.values():
+            noted.settle()
+        for successes in self._successes.values():
+            successes.settle()
 
     # The hot ones.
 
@@ -141,42 +178,37 @@ class MetricsSink:
             self._aggregate.counter(table.TASK_REDELIVERED).add(1, *names(effect.kind))
 
     def _on_started(self, effect: Started) -> None:
-        cells = self._starts[effect.kind]
-        cells.started[0] += 1
-        cells.attempts[0] += 1
-        wait, prefetch = effect.wait, effect.prefetch
-        if wait is not None and 0.0 <= wait < MAX_SECONDS:
-            cell = cells.wait
-            cell[bisect_left(_WAIT_EDGES, wait)] += 1
-            cell[0] += wait
-        else:
-            self._no_wait[0] += 1
-        if prefetch is not None and 0.0 <= prefetch < MAX_SECONDS:
-            cell = cells.prefetch
-            cell[bisect_left(_WAIT_EDGES, prefetch)] += 1
-            cell[0] += prefetch
-        else:
-            self._no_prefetch[0] += 1
+        starts = self._starts[effect.kind]
+        starts.waits.append(effect.wait)
+        starts.prefetches.append(effect.prefetch)
         if effect.eta_delay is not None:
             delays = self._aggregate.histogram(table.TASK_ETA_DELAY)
             delays.record(effect.eta_delay, *names(effect.kind))
 
+    def _on_succeeded(self, effect: Succeeded) -> None:
+        run = effect.run
+        if run is None or run >= self._slow or effect.retries:
+            attempt, finished = effect.apart()
+            self._on_attempt_ended(attempt)
+            self._on_finished(finished)
+            return
+        successes = self._successes[effect.kind]
+        successes.count += 1
+        successes.runs.append(run)
+        successes.durations.append(run)
+        successes.totals.append(effect.total)
+
     def _on_attempt_ended(self, effect: AttemptEnded) -> None:
         state, run = effect.state, effect.run
-        if state is _SUCCESS and run is not None and 0.0 <= run < MAX_SECONDS and run < self._slow:
-            cell = self._returned[effect.kind]
-            cell[bisect_left(_RUN_EDGES, run)] += 1
-            cell[0] += run
-            return
         error_type = None if state is _SUCCESS else error(state, effect.error_type)
-        if run is not None and 0.0 <= run < MAX_SECONDS:
-            cell = self._processed[effect.kind, error_type]
-            cell[bisect_left(_RUN_EDGES, run)] += 1
-            cell[0] += run
-            if run >= self._slow or (error_type is not None and state in _EXEMPLARY):
-                self._exemplify_run(effect, run, error_type)
-        elif run is not None or state in RAN:
-            self._no_run[0] += 1
+        if run is not None or state in RAN:
+            self._runs[effect.kind, error_type].seconds.append(run)
+        if (
+            run is not None
+            and 0.0 <= run < MAX_SECONDS
+            and (run >= self._slow or (error_type is not None and state in _EXEMPLARY))
+        ):
+            self._exemplify_run(effect, run, error_type)
         if state is _FAILURE:
             self._failure = effect
         elif state is _RETRY:
@@ -185,28 +217,12 @@ class MetricsSink:
             self._add(table.TASK_REJECTED, effect.kind, effect.reason)
 
     def _on_finished(self, effect: TaskFinished) -> None:
-        state, run, total = effect.state, effect.run, effect.total
-        cells = (
-            self._successes[effect.kind] if state is _SUCCESS else self._ends[effect.kind, state]
-        )
-        cells.finished[0] += 1
-        if run is not None and 0.0 <= run < MAX_SECONDS:
-            milliseconds = run * 1000.0
-            cell = cells.duration
-            cell[bisect_left(_DURATION_EDGES, milliseconds)] += 1
-            cell[0] += milliseconds
-        if total is not None and 0.0 <= total < MAX_SECONDS:
-            cell = cells.total
-            cell[bisect_left(_WAIT_EDGES, total)] += 1
-            cell[0] += total
-        else:
-            self._no_total[0] += 1
-        attempts, cell = effect.attempts, cells.attempts
-        cell[1 if attempts <= 1 else bisect_left(_ATTEMPT_EDGES, attempts)] += 1
-        cell[0] += attempts
-        if cells.completed is not None:
-            cells.completed[0] += 1
-        elif state is _FAILURE:
+        state = effect.state
+        ends = self._ends[effect.kind, state]
+        ends.count(effect.attempts)
+        ends.durations.append(effect.run)
+        self._totals[effect.kind].seconds.append(effect.total)
+        if state is _FAILURE:
             self._count_failure(effect)
         elif state in _ENDS:
             self._add(_ENDS[state], effect.kind, effect.reason)
@@ -242,8 +258,48 @@ class MetricsSink:
         failed = self._aggregate.counter(table.TASK_FAILED)
         return failed.cell(*labels), failed.place(*labels)
 
-    def _process_cell(self, key: tuple[Kind, str | None]) -> Cell:
-        return self._aggregate.histogram(table.PROCESS_DURATION).cell(*self._run_labels(*key))
+    def _starts_of(self, kind: Kind) -> _Starts:
+        labels = names(kind)
+        started = self._aggregate.counter(table.TASK_STARTED).cell(*labels)
+        attempts = self._aggregate.counter(table.TASK_ATTEMPTS).cell(*labels)
+        return _Starts(
+            self._note(
+                table.TASK_WAIT_TIME,
+                *labels,
+                unknown=self._no_wait,
+                counters=(started, attempts),
+            ),
+            self._note(table.TASK_PREFETCH_TIME, *labels, unknown=self._no_prefetch),
+        )
+
+    def _runs_of(self, key: tuple[Kind, str | None]) -> Noted:
+        labels = self._run_labels(*key)
+        return self._note(table.PROCESS_DURATION, *labels, unknown=self._no_run)
+
+    def _totals_of(self, kind: Kind) -> Noted:
+        return self._note(table.TASK_TOTAL_TIME, *names(kind), unknown=self._no_total)
+
+    def _ends_of(self, key: tuple[Kind, State]) -> _Ends:
+        kind, state = key
+        durations = self._note(table.TASK_DURATION, *names(kind), state)
+        return _Ends(self._aggregate, kind, state, durations)
+
+    def _successes_of(self, kind: Kind) -> _Successes:
+        ends, runs = self._ends[kind, _SUCCESS], self._runs[kind, None]
+        return _Successes(ends, runs, self._totals[kind])
+
+    def _note(
+        self,
+        instrument: Instrument,
+        *labels: str,
+        unknown: Cell | None = None,
+        counters: tuple[Cell, ...] = (),
+    ) -> Noted:
+        """Return where the values of a cell are noted, the same each time."""
+        cell = self._aggregate.histogram(instrument).cell(*labels)
+        if id(cell) not in self._noted:
+            self._noted[id(cell)] = Noted(instrument, cell, unknown=unknown, counters=counters)
+        return self._noted[id(cell)]
 
     def _run_place(self, key: tuple[Kind, str | None]) -> Labels:
         return self._aggregate.histogram(table.PROCESS_DURATION).place(*self._run_labels(*key))
@@ -252,7 +308,4 @@ class MetricsSink:
         return (*conventional(self._system, kind, "process"), label(error_type, missing=""))
 
 
-_WAIT_EDGES = edges(table.TASK_WAIT_TIME)
-_RUN_EDGES = edges(table.PROCESS_DURATION)
-_DURATION_EDGES = edges(table.TASK_DURATION)
 _ATTEMPT_EDGES = edges(table.ATTEMPTS_PER_TASK)

@@ -21,7 +21,7 @@ from typing import Final
 from msgspec import Struct, structs
 
 from ..config import SpanSettings
-from ..core.effects import AttemptEnded, Effect, Sent, WaitedLong
+from ..core.effects import AttemptEnded, Effect, Sent, Succeeded, WaitedLong
 from ..core.states import State
 from ..export.buffer import Buffer
 from ..export.records import SpanDraft
@@ -116,8 +116,8 @@ class SpanSink:
         drafts: list[SpanDraft] = []
         draft: SpanDraft | None
         for effect in effects:
-            # The classes have no subclasses, and this is three times as fast as `isinstance`.
-            if type(effect) is AttemptEnded:
+            # By the exact type, which is three times as fast as `isinstance`.
+            if type(effect) is Succeeded or type(effect) is AttemptEnded:
                 draft = self._process(effect)
             elif type(effect) is Sent:
                 draft = self._send(effect)

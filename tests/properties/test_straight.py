@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from stream.config import StuckLimits
 from stream.core.early import PATIENCE
+from stream.core.effects import Succeeded
 from stream.core.engine import Engine, Limits
 from stream.events import QueueDepth, QueueSample, TaskSucceeded, Waiting
 from tests.builders import T0, Process, producer
@@ -101,8 +102,10 @@ def told(steps, **options):
                 snapshot = engine.snapshot()
                 engine = Engine(**options)
                 engine.restore(snapshot)
-        # msgpack, since JSON has no infinity and no NaN
-        effects += [(type(each).__name__, msgspec.msgpack.encode(each)) for each in found]
+        for effect in found:
+            parts = effect.apart() if isinstance(effect, Succeeded) else (effect,)
+            # msgpack, since JSON has no infinity and no NaN
+            effects += [(type(each).__name__, msgspec.msgpack.encode(each)) for each in parts]
     return effects, engine.snapshot()
 
 
@@ -115,6 +118,7 @@ def told(steps, **options):
             "records": st.booleans(),
             "long_wait": st.sampled_from((0.0, 0.3)),
             "beginnings": st.booleans(),
+            "in_one": st.booleans(),
             "patience": st.just(PATIENCE),
             "limits": st.sampled_from([Limits(tasks=n, kinds=n, queues=n) for n in (1, 2)]),
             "stuck": st.just(StuckLimits(queued=3.0, prefetched=3.0, running=3.0)),

@@ -8,6 +8,7 @@ from stream.core.effects import (
     Sent,
     StuckBegan,
     StuckReason,
+    Succeeded,
     TaskFinished,
     TaskForgotten,
     TaskRevised,
@@ -90,6 +91,12 @@ def finished(
         total=total,
         finished_at=3.0,
     )
+
+
+def succeeded(kind=PAY, *, run=0.3, total=4.0, retries=0, **fields):
+    """The only delivery of a task returned."""
+    told = attempt(kind, run=run, retries=retries, **fields)
+    return Succeeded(*[getattr(told, name) for name in told.__struct_fields__], total)
 
 
 def stuck():

@@ -39,6 +39,7 @@ from tests.sinks.counted import (
     revised,
     sent,
     stuck,
+    succeeded,
     waited_long,
 )
 
@@ -52,6 +53,7 @@ def test_every_effect_is_understood():
         began(),
         attempt(),
         finished(),
+        succeeded(),
         forgotten(),
         QueueStalled("redis", "q", 3, 1.0, 2.0),
         QueueMoved("redis", "q", 1.0, 2.0),

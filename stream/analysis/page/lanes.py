@@ -75,7 +75,7 @@ class Workers:
     def accept(self, effects: Sequence[Effect]) -> None:
         """Take in what happened."""
         for effect in effects:
-            if type(effect) is AttemptEnded:
+            if isinstance(effect, AttemptEnded):
                 if effect.started_at is not None and self._scope.has_attempt(effect):
                     self._take(effect, effect.started_at)
             elif type(effect) is WorkerChanged:

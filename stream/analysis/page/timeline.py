@@ -52,7 +52,7 @@ class Timeline:
     def accept(self, effects: Sequence[Effect]) -> None:
         """Take in what happened."""
         for effect in effects:
-            if type(effect) is AttemptEnded:
+            if isinstance(effect, AttemptEnded):
                 self._take_attempt(effect)
             elif type(effect) is Sent:
                 self._take_sent(effect)
