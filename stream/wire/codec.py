@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Callable
 from types import UnionType
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 from msgspec import Struct
@@ -59,6 +59,13 @@ _UNREADABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _UNUSUAL: Final = (msgspec.MsgspecError, ValueError, RecursionError)
 
 
+_OneType: TypeAlias = tuple[bytes, Callable[[bytes], Event]]
+"""How the JSON of an event of one type ends as Celery writes it, and what reads it."""
+_NO_TYPE: Final[_OneType] = (b"no event ends like this", msgspec.json.Decoder(OtherEvent).decode)
+_MAX_CHANNELS: Final = 1_000
+"""There are a dozen."""
+
+
 class Decoder:
     """Reads messages as one vocabulary of known events.
 
@@ -81,6 +88,15 @@ class Decoder:
         }
         self._known = known
         self._less = less
+        kinds = [(str(kind.__struct_config__.tag), kind) for kind in known.__args__]
+        self._by_routing_key: dict[bytes, _OneType] = {
+            tag.replace("-", ".").encode(): (
+                f', "type": "{tag}"}}'.encode(),
+                msgspec.json.Decoder(kind).decode,
+            )
+            for tag, kind in kinds
+        }
+        self._by_channel: dict[bytes, _OneType] = {}
 
     def decode(self, message: Message) -> Decoded:
         """Read the events of one message. Never raises."""
@@ -93,8 +109,13 @@ class Decoder:
         payload = message.payload
         if message.transport is _REDIS and len(payload) <= MAX_PAYLOAD_BYTES:
             # Nearly always, and so in one go: a third of what reading a message costs is calls.
+            channel = message.channel
+            end, read_one = self._by_channel.get(channel) or self._expect(channel)
             try:
-                body = self._from_json(read_usual(payload))
+                data = read_usual(payload)
+                # Of which type an event is it says last. Where the channel says it too, and is
+                # right, it is read once, and not before for its type: a third of the time less.
+                body = (read_one if data.endswith(end) else self._from_json)(data)
             except _UNUSUAL:
                 pass
             else:
@@ -107,13 +128,25 @@ class Decoder:
         events += decoded.events
         return decoded.rejected
 
+    def _expect(self, channel: bytes) -> _OneType:
+        """Return how bodies end on a channel whose events are all of one type, and their reader."""
+        found = self._by_channel.get(channel)
+        if found is None:
+            if len(self._by_channel) >= _MAX_CHANNELS:
+                self._by_channel.clear()
+            routing_key = channel.rpartition(b"/")[2]
+            found = self._by_channel[channel] = self._by_routing_key.get(routing_key, _NO_TYPE)
+        return found
+
     def _decode_unusual(self, message: Message) -> Decoded:
         body = unwrap(message)
         if isinstance(body, Rejected):
             return Decoded([], (body,))
         if body.content_type == JSON:
+            end, read_one = self._expect(message.channel)
             try:
-                events = self._from_json(body.data)
+                read = read_one if body.data.endswith(end) else self._from_json
+                events = read(body.data)
             except _UNREADABLE:
                 return self._decode_one_by_one(body.data, JSON)
             return Decoded(events if isinstance(events, list) else [events])
