@@ -4,13 +4,11 @@ For each phase the first that exists: the limit of a rule that matches; for runn
 that the task's messages carry, else three times the 99th percentile of its own runs; the default.
 """
 
-from bisect import bisect_left
-from collections import Counter
 from fnmatch import fnmatchcase
-from functools import partial
 from typing import Final
 
 from ..config import StuckLimits, StuckRule
+from .buckets import count_by_bucket
 from .kinds import Kind
 from .tables import STARTED
 
@@ -29,7 +27,6 @@ TIME_LIMIT_MARGIN: Final = 1.1
 _BOUNDS: Final = tuple(0.001 * 2 ** (step / 2) for step in range(54))
 """Seconds, 1 ms to about a day, by factors of 1.41: the error of a quantile read from them."""
 _AT_ONCE: Final = 500
-_bucket: Final = partial(bisect_left, _BOUNDS)
 
 
 class History:
@@ -67,7 +64,7 @@ class History:
         new, self._new = self._new, []
         while new:
             some, new = new[: HALVE_AT - self._total], new[HALVE_AT - self._total :]
-            for bucket, count in Counter(map(_bucket, some)).items():
+            for bucket, count in count_by_bucket(some, _BOUNDS):
                 self._counts[bucket] += count
             self._total += len(some)
             if self._total >= HALVE_AT:

@@ -16,14 +16,14 @@ whoever does so has itself called by `before_collecting`.
 """
 
 from bisect import bisect_left
-from collections import Counter as Counted
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from functools import reduce
-from operator import add
+from itertools import accumulate
 from typing import TypeAlias, cast
 
 from msgspec import Struct
 
+from ..core.buckets import count_by_bucket
 from ..core.kinds import OTHER
 from .exemplars import Exemplar, Exemplars
 from .exponential import Buckets, Exponential
@@ -80,23 +80,12 @@ def edges(instrument: Instrument) -> tuple[float, ...]:
     return (float("-inf"), *instrument.bounds)
 
 
-def record_all(
-    cell: Cell, bucket: Callable[[float], int], values: Sequence[float], *, units: float = 1.0
-) -> None:
-    """Record finite values in a histogram's cell, in their order.
-
-    Args:
-        cell: of the histogram.
-        bucket: returns the index of a value's bucket in the cell.
-        values: in another unit than the histogram's.
-        units: how many of its units theirs are.
-    """
-    if units != 1.0:
-        values = [value * units for value in values]
-    for index, count in Counted(map(bucket, values)).items():
-        cell[index] += count
+def record_all(cell: Cell, bounds: Sequence[float], values: Sequence[float]) -> None:
+    """Record values in a histogram's cell, in their order; none of them may be NaN."""
+    for bucket, count in count_by_bucket(values, bounds):
+        cell[1 + bucket] += count
     # Not `sum`, which from Python 3.12 on depends on how many are added at once.
-    cell[0] = reduce(add, values, cell[0])
+    cell[0] = deque(accumulate(values, initial=cell[0]), maxlen=1).pop()
 
 
 class _Series:

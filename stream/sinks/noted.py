@@ -1,11 +1,8 @@
 """Durations that wait to be counted: many at once cost half of what each alone does."""
 
-from bisect import bisect_left
-from collections.abc import Callable
-from functools import partial
 from typing import Final
 
-from .aggregate import Cell, edges, record_all
+from .aggregate import Cell, record_all
 from .durations import MAX_SECONDS
 from .instruments import Instrument
 
@@ -23,7 +20,7 @@ class Noted:
         counters: count every one of them.
     """
 
-    __slots__ = ("_bucket", "_cell", "_counters", "_units", "_unknown", "seconds")
+    __slots__ = ("_bounds", "_cell", "_counters", "_units", "_unknown", "seconds")
 
     def __init__(
         self,
@@ -34,7 +31,7 @@ class Noted:
         counters: tuple[Cell, ...] = (),
     ) -> None:
         self._cell = cell
-        self._bucket: Callable[[float], int] = partial(bisect_left, edges(instrument))
+        self._bounds = instrument.bounds
         self._units = _UNITS[instrument.unit]
         self._unknown = unknown
         self._counters = counters
@@ -47,7 +44,8 @@ class Noted:
         if not noted:
             return
         known = [each for each in noted if each is not None and 0.0 <= each < MAX_SECONDS]
-        record_all(self._cell, self._bucket, known, units=self._units)
+        values = known if self._units == 1.0 else [each * self._units for each in known]
+        record_all(self._cell, self._bounds, values)
         if self._unknown is not None:
             self._unknown[0] += len(noted) - len(known)
         for counter in self._counters:

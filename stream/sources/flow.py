@@ -7,7 +7,7 @@ that some wait for a moment; where few come each is read at once. No clock: it i
 
 from typing import Final
 
-GATHERING: Final = 0.03
+GATHERING: Final = 0.05
 """Seconds that messages are left to gather: on a page they are within the second."""
 _MANY: Final = 500.0
 """Messages a second; so many bring at least a dozen each time."""
