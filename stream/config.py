@@ -217,6 +217,13 @@ class SpanSettings(Struct, frozen=True):
             "redelivered and slow ones, for workers that are instrumented themselves; `never`"
         ),
     ] = "always"
+    send: Annotated[
+        Literal["always", "never"],
+        Meta(
+            description="Spans of publishing, where producers tell of it: `always`; `never`: runs "
+            "hang on the run that sent them"
+        ),
+    ] = "always"
     wait: Annotated[
         SecondsOrOff,
         Meta(description="Seconds of waiting from which a wait is a span of its own; 0: never"),
@@ -523,7 +530,7 @@ class OtlpSettings(Struct, frozen=True):
         Seconds, Meta(description="Seconds between two exports of metrics")
     ] = 15.0
     # Larger batches hold the interpreter for longer: 512 spans are about 11 ms.
-    batch_items: Annotated[Count, Meta(description="Spans, or records, in one request")] = 512
+    batch_items: Annotated[Count, Meta(description="Spans, or records, in one request")] = 2_000
     batch_age: Annotated[
         Seconds, Meta(description="Seconds that an item waits for its batch to fill")
     ] = 2.0

@@ -18,7 +18,7 @@ from opentelemetry.sdk.metrics.export import MetricsData
 from .. import __version__
 from .attributes import Attributes
 from .log_message import log_message
-from .records import Log, Resource, SpanDraft
+from .records import Draft, Log, Resource, SpanDraft
 from .span_message import span_message
 from .wire_format import WireType, delimited, length, tag, text
 
@@ -51,12 +51,17 @@ def encode_spans(drafts: Sequence[SpanDraft]) -> bytes:
     """Encode an ``ExportTraceServiceRequest``."""
     groups: dict[Resource, list[bytes]] = {}
     for draft in _by_turns(drafts):
-        span = draft()
-        messages = groups.get(span.resource)
+        resource, message = (draft.write() if isinstance(draft, Draft) else None) or _made(draft)
+        messages = groups.get(resource)
         if messages is None:
-            messages = groups[span.resource] = []
-        messages.append(span_message(span))
+            messages = groups[resource] = []
+        messages.append(message)
     return _request(groups)
+
+
+def _made(draft: SpanDraft) -> tuple[Resource, bytes]:
+    span = draft()
+    return span.resource, span_message(span)
 
 
 def encode_logs(logs: Sequence[Log]) -> bytes:

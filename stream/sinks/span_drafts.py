@@ -7,16 +7,15 @@ to nobody where an absent receiver makes us drop it.
 from sys import getsizeof
 from typing import Final
 
-from msgspec import Struct
-
 from ..core.effects import AttemptEnded, Sent, WaitedLong
-from ..export.records import Span, SpanDraft
+from ..export.records import Draft, Resource, Span, SpanDraft
+from .span_bytes import process_bytes, send_bytes
 from .span_records import Observed, process_span, send_span, wait_span
 
 # No garbage collection: tens of thousands may wait, and none can be part of a cycle.
 
 
-class ProcessDraft(Struct, frozen=True, eq=False, gc=False):
+class ProcessDraft(Draft, frozen=True, eq=False, gc=False):
     """A ``process`` span; ``threshold`` is as in `sampling.Kept`, also below."""
 
     ended: AttemptEnded
@@ -27,8 +26,12 @@ class ProcessDraft(Struct, frozen=True, eq=False, gc=False):
         """Make it, the same each time."""
         return process_span(self.ended, self.observed, threshold=self.threshold)
 
+    def write(self) -> tuple[Resource, bytes] | None:
+        """Write it at once, where it is as usual."""
+        return process_bytes(self.ended, self.observed) if self.threshold is None else None
 
-class SendDraft(Struct, frozen=True, eq=False, gc=False):
+
+class SendDraft(Draft, frozen=True, eq=False, gc=False):
     """A ``send`` span."""
 
     sent: Sent
@@ -39,8 +42,12 @@ class SendDraft(Struct, frozen=True, eq=False, gc=False):
         """Make it, the same each time."""
         return send_span(self.sent, self.observed, threshold=self.threshold)
 
+    def write(self) -> tuple[Resource, bytes] | None:
+        """Write it at once, where it is as usual."""
+        return send_bytes(self.sent, self.observed) if self.threshold is None else None
 
-class WaitDraft(Struct, frozen=True, eq=False, gc=False):
+
+class WaitDraft(Draft, frozen=True, eq=False, gc=False):
     """A ``wait`` span."""
 
     waited: WaitedLong

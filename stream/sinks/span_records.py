@@ -52,6 +52,8 @@ class Observed(Struct, frozen=True, eq=False):
     """Whether runs have spans, which others can have as their parent."""
     broker: str | None = None
     """Its name, where it has one to be told apart by."""
+    sends: bool = True
+    """Whether publishing has spans, which runs have as their parent."""
 
 
 def send_span(sent: Sent, observed: Observed, *, threshold: int | None = None) -> Span:
@@ -64,7 +66,7 @@ def send_span(sent: Sent, observed: Observed, *, threshold: int | None = None) -
     """
     uuid, retries = sent.uuid, sent.retries
     trace = origin(sent.trace, sent.root_id, uuid)
-    name, common = _of_sending(observed, sent.kind, retries, trace.source)
+    name, common = of_sending(observed, sent.kind, retries, trace.source)
     at = nanoseconds(sent.sent_at)
     return Span(
         resource=observed.resources.of(None),
@@ -112,7 +114,7 @@ def process_span(ended: AttemptEnded, observed: Observed, *, threshold: int | No
     uuid, state = ended.uuid, ended.state
     trace = origin(ended.trace, ended.root_id, uuid)
     span_id, parent_span_id = _run_ids(ended, trace, observed)
-    name, common = _of_running(observed, ended.kind, ended.retries, trace.source, state)
+    name, common = of_running(observed, ended.kind, ended.retries, trace.source, state)
     end, began = nanoseconds(ended.ended_at), ended.started_at
     return Span(  # in order: keywords for so many cost 0.2 us
         observed.resources.of(ended.hostname),
@@ -137,9 +139,10 @@ def process_span(ended: AttemptEnded, observed: Observed, *, threshold: int | No
 
 
 @lru_cache(_MOST_COMMON)
-def _of_sending(
+def of_sending(
     observed: Observed, kind: Kind, retries: int, source: TraceSource
 ) -> tuple[str, Common]:
+    """Return the name of ``send`` spans, and what they have in common."""
     attributes = _message_attributes(observed, kind, retries, source, operation="send")
     attributes.append(("messaging.operation.type", "send"))
     return _named("send", kind.name), Common(tuple(attributes), _IDS)
@@ -155,9 +158,10 @@ def _of_waiting(
 
 
 @lru_cache(_MOST_COMMON)
-def _of_running(
+def of_running(
     observed: Observed, kind: Kind, retries: int, source: TraceSource, state: State
 ) -> tuple[str, Common]:
+    """Return the name of ``process`` spans, and what they have in common."""
     attributes = _message_attributes(observed, kind, retries, source, operation="process")
     attributes.append(("messaging.operation.type", "process"))
     attributes.append(("celery.task.state", state.value))
@@ -229,7 +233,7 @@ def _description(ended: AttemptEnded) -> str:
 def _run_ids(ended: AttemptEnded, trace: Origin, observed: Observed) -> tuple[int, int | None]:
     """Return the ids of the ``process`` span and of the one that `_creation` returns."""
     uuid, retries, ordinal = ended.uuid, ended.retries, ended.ordinal
-    if trace.parent_span_id is None and ended.sent_at is not None:
+    if trace.parent_span_id is None and ended.sent_at is not None and observed.sends:
         return run_span_ids(uuid, retries, ordinal, ended.sent_ordinal)
     return process_span_id(uuid, retries, ordinal), _creation(ended, trace, observed)
 
@@ -238,9 +242,11 @@ def _creation(effect: WaitedLong | AttemptEnded, trace: Origin, observed: Observ
     """Return the span that created the message; None where no such span is known."""
     if trace.parent_span_id is not None:
         return trace.parent_span_id
-    if effect.sent_at is not None:
+    if effect.sent_at is None:  # which message of its attempt it is can only be guessed
+        return _cause(effect, observed)
+    if observed.sends:
         return send_span_id(effect.uuid, effect.retries, effect.sent_ordinal)
-    return _cause(effect, observed)  # which message of its attempt it is can only be guessed
+    return _cause(effect, observed, ordinal=effect.sent_ordinal)
 
 
 def _cause(effect: Spanned, observed: Observed, *, ordinal: int = 0) -> int | None:

@@ -10,8 +10,8 @@ that
 * or had been delivered before,
 * or ran for as long as is called slow.
 
-``spans.process`` rules the spans of runs only; publishing and waiting have theirs also where runs
-have none.
+``spans.process`` rules the spans of runs only, ``spans.send`` those of publishing; waiting has its
+own also where they have none.
 """
 
 from collections.abc import Sequence
@@ -62,7 +62,7 @@ class Left(StrEnum):
     SAMPLED_OUT = "sampled_out"
     """Its trace is not kept."""
     POLICY = "policy"
-    """``spans.process`` wants none."""
+    """``spans.process``, or ``spans.send``, wants none."""
 
 
 class SpanStatistics(Struct, frozen=True):
@@ -102,7 +102,11 @@ class SpanSink:
         self._buffer = buffer
         self._settings = settings
         self._observed = Observed(
-            resources, system, runs=settings.process != "never", broker=broker
+            resources,
+            system,
+            runs=settings.process != "never",
+            broker=broker,
+            sends=settings.send != "never",
         )
         self._sampler = sampler or Sampler(settings)
         self._all_runs = settings.process == "always"
@@ -158,6 +162,9 @@ class SpanSink:
 
     def _send(self, sent: Sent) -> SpanDraft | None:
         if has_creator(sent.trace):
+            return None
+        if not self._observed.sends:
+            self._left[Left.POLICY] += 1
             return None
         kept = self._judge(sent, at=sent.sent_at)
         return None if kept is None else SendDraft(sent, self._observed, kept.threshold)

@@ -14,7 +14,7 @@ from stream.export.resources import Resources
 from stream.sinks.identity import process_span_id, send_span_id, wait_span_id
 from stream.sinks.spans import Left, SpanSink, is_anomaly
 from tests.builders import Process, feed, producer
-from tests.sinks.span_effects import KIND, UUID, ended, sent, trace, waited
+from tests.sinks.span_effects import KIND, PARENT, UUID, ended, sent, trace, waited
 
 UNWISHED = [
     *(State.FAILURE, State.RETRY, State.LOST, State.UNKNOWN),
@@ -238,3 +238,35 @@ def test_a_budget_holds_over_all_kinds_of_spans():
 
     assert len(waiting) < len(effects) / 2
     assert sink.statistics().ratio < 0.1
+
+
+# -- without spans of publishing -------------------------------------------------------------------
+
+NO_SENDS = SpanSettings(send="never")
+
+
+def test_publishing_has_no_span_where_none_is_wanted():
+    sink, waiting = accepted(sent(), ended(), settings=NO_SENDS)
+    assert [draft().name for draft in waiting] == ["process shop.pay"]
+    assert sink.statistics().left[Left.POLICY] == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "parent"),
+    [
+        ({}, None),
+        ({"parent_id": PARENT}, process_span_id(PARENT, 0)),
+        ({"parent_id": PARENT, "parent_attempt": (2, 1)}, process_span_id(PARENT, 2, 1)),
+        ({"retries": 1}, process_span_id(UUID, 0)),
+        ({"ordinal": 1, "sent_ordinal": 1}, process_span_id(UUID, 0)),
+        ({"ordinal": 1, "sent_ordinal": 0}, None),
+    ],
+)
+def test_then_a_run_hangs_on_the_run_that_sent_it(changes, parent):
+    (span,) = spans(ended(**changes), settings=NO_SENDS)
+    assert span.parent_span_id == parent
+
+
+def test_a_wait_hangs_on_it_too():
+    (span,) = spans(waited(parent_id=PARENT), settings=NO_SENDS)
+    assert span.parent_span_id == process_span_id(PARENT, 0)
