@@ -42,7 +42,7 @@ _SHORT = 128
 """Texts of fewer bytes are most (ids); what stands before them is looked up by their length."""
 _FEW = 128
 """Integers from 0 to below this are most: numbers of tries."""
-_pack_double = struct.Struct("<d").pack
+pack_double = struct.Struct("<d").pack
 
 
 class Attributes(dict[str, Encode]):
@@ -84,6 +84,10 @@ class Attributes(dict[str, Encode]):
         """Write what comes before the text of *key*, for each number of its bytes that is short."""
         return tuple(self._head(key, _TEXT + length(size), size) for size in range(_SHORT))
 
+    def double_head(self, key: str) -> bytes:
+        """Write what comes before a float of *key*, whose bytes `pack_double` returns."""
+        return self._head(key, _DOUBLE, 8)
+
     def _text_writer(self, key: str) -> Encode:
         heads = self.heads(key)
 
@@ -99,11 +103,11 @@ class Attributes(dict[str, Encode]):
         return write
 
     def _double_writer(self, key: str) -> Encode:
-        head = self._head(key, _DOUBLE, 8)
+        head = self.double_head(key)
 
         def write(value: Value) -> bytes:
             if isinstance(value, float):
-                return head + _pack_double(value)
+                return head + pack_double(value)
             return self.encode(key, value)
 
         return write
@@ -147,7 +151,7 @@ def any_value(value: Value) -> bytes:
     if isinstance(value, str):
         return delimited(_TEXT, utf8(value))
     if isinstance(value, float):
-        return _DOUBLE + _pack_double(value)
+        return _DOUBLE + pack_double(value)
     if isinstance(value, bool):
         return _BOOL + varint(value)
     if _LEAST <= value <= _MOST:

@@ -27,8 +27,8 @@ T = TypeVar("T")
 SCOPE = "stream"
 SCHEMA_URL = "https://opentelemetry.io/schemas/1.44.0"
 
-_AT_ONCE = 128
-"""Records after which the event loop gets its turn: about half a millisecond of work."""
+_AT_ONCE = 512
+"""Records after which the event loop gets its turn: about two milliseconds of work."""
 _PAUSE = 50e-6
 """Seconds: long enough for a thread that waits for the interpreter lock to take it."""
 _MOST_RESOURCES = 1024

@@ -15,7 +15,7 @@ from ..core.effects import AttemptEnded, Sent, Succeeded
 from ..core.kinds import Kind
 from ..core.states import State
 from ..core.trace import TraceSource
-from ..export.attributes import Heads
+from ..export.attributes import Heads, pack_double
 from ..export.records import Resource, SpanKind, nanoseconds
 from ..export.span_message import (
     ATTRIBUTES,
@@ -42,6 +42,7 @@ _MOST_PREPARED: Final = 4096
 _UUID_DIGITS: Final = 32
 _UUID_BYTES: Final = 16
 _NO_ID: Final = bytes(8)
+_WAIT: Final = ATTRIBUTES.double_head("celery.task.wait_time")
 _LOCAL: Final = LOCAL[SAMPLED | RANDOM]
 _REMOTE: Final = REMOTE[SAMPLED | RANDOM]
 # Looking up a member in its class takes 50 ns.
@@ -61,35 +62,39 @@ def process_bytes(ended: AttemptEnded, observed: Observed) -> Written | None:
         or ended.redelivered
         or ended.sent_at is None
         or hostname is None
-        or wait is None
+        or type(wait) is not float
         or began is None
         or (parent_id is not None and not observed.sends)
     ):
         return None
     uuid = ended.uuid
     root = ended.root_id or uuid
+    kin = sender = b""
     try:
         trace_id, own = _trace_id(root), uuid.encode()
-        process, send = _begin_span_id(), _begin_span_id()
-        process.update(own + b":0:process")
-        send.update(own + b":0:send")
-        span_id, parent = process.digest(), send.digest()
-        if trace_id is None or _NO_ID in (span_id, parent):
-            return None
-        start, said, (of_own, of_root) = _running(observed, ended.kind)
-        end_ns = nanoseconds(ended_at)
         text = own if root is uuid else root.encode()
-        begin = (TRACE_ID, trace_id, SPAN_ID, span_id)
-        sender = (PARENT_SPAN_ID, parent) if observed.sends else ()
-        kin = (
-            (ATTRIBUTES["celery.task.parent_id"](parent_id),)
-            if parent_id is not None and parent_id != uuid
-            else ()
-        )
+        process = _begin_span_id()
+        process.update(own + b":0:process")
+        span_id = process.digest()
+        if observed.sends:
+            send = _begin_span_id()
+            send.update(own + b":0:send")
+            sender = send.digest()
+        if trace_id is None or _NO_ID in (span_id, sender):
+            return None
+        if parent_id is not None and parent_id != uuid:
+            kin = ATTRIBUTES["celery.task.parent_id"](parent_id)
+        start, said, (of_own, of_root) = _running(observed, ended.kind)
+        resource, worker = _of_worker(observed, hostname)
+        end_ns = nanoseconds(ended_at)
         body = b"".join(
             (
-                *begin,
-                *sender,
+                TRACE_ID,
+                trace_id,
+                SPAN_ID,
+                span_id,
+                PARENT_SPAN_ID if sender else b"",
+                sender,
                 start,
                 pack_times(START, nanoseconds(began) if began < ended_at else end_ns, END, end_ns),
                 said,
@@ -97,15 +102,16 @@ def process_bytes(ended: AttemptEnded, observed: Observed) -> Written | None:
                 own,
                 of_root[len(text)],
                 text,
-                *kin,
-                ATTRIBUTES["celery.worker.name"](hostname),
-                ATTRIBUTES["celery.task.wait_time"](wait),
-                _REMOTE if observed.sends else _LOCAL,
+                kin,
+                worker,
+                _WAIT,
+                pack_double(wait),
+                _REMOTE if sender else _LOCAL,
             )
         )
     except (ValueError, IndexError):  # no UUID, no UTF-8, a long id
         return None
-    return observed.resources.of(hostname), SPAN + length(len(body)) + body
+    return resource, SPAN + length(len(body)) + body
 
 
 def send_bytes(sent: Sent, observed: Observed) -> Written | None:
@@ -156,6 +162,11 @@ def _trace_id(root: str) -> bytes | None:
         return None
     bits = bytes.fromhex(digits)  # which passes over blanks
     return bits if len(bits) == _UUID_BYTES else None
+
+
+@lru_cache(_MOST_PREPARED)
+def _of_worker(observed: Observed, hostname: str) -> tuple[Resource, bytes]:
+    return observed.resources.of(hostname), ATTRIBUTES["celery.worker.name"](hostname)
 
 
 @lru_cache(_MOST_PREPARED)

@@ -7,7 +7,7 @@ to nobody where an absent receiver makes us drop it.
 from sys import getsizeof
 from typing import Final
 
-from ..core.effects import AttemptEnded, Sent, WaitedLong
+from ..core.effects import AttemptEnded, Sent, Succeeded, WaitedLong
 from ..export.records import Draft, Resource, Span, SpanDraft
 from .span_bytes import process_bytes, send_bytes
 from .span_records import Observed, process_span, send_span, wait_span
@@ -71,6 +71,8 @@ def draft_bytes(draft: SpanDraft) -> int:
     if type(draft) is not ProcessDraft:  # asked for each on the event loop; has no subclasses
         return _OTHER_BYTES
     size, ended = _PROCESS_BYTES, draft.ended
+    if type(ended) is Succeeded:
+        return size
     if ended.exception is not None:
         size += getsizeof(ended.exception)
     if ended.traceback is not None:

@@ -110,6 +110,9 @@ class SpanSink:
         )
         self._sampler = sampler or Sampler(settings)
         self._all_runs = settings.process == "always"
+        # Of tasks in nobody's trace, which there is nothing to ask about.
+        self._all_own_runs = self._all_runs and not self._sampler.asks(None)
+        self._all_own_sends = self._observed.sends and not self._sampler.asks(None)
         self._kept = 0
         self._left = dict.fromkeys(Left, 0)
 
@@ -140,6 +143,9 @@ class SpanSink:
         return SpanStatistics(self._kept, dict(self._left), self._sampler.ratio)
 
     def _process(self, ended: AttemptEnded) -> SpanDraft | None:
+        own = self._all_own_runs and ended.trace is None and type(ended) is Succeeded
+        if own and ended.arguments is None:  # nearly always
+            return ProcessDraft(ended, self._observed, None)
         if self._all_runs and not self._sampler.asks(ended.trace):
             return ProcessDraft(self._lean(ended), self._observed, None)
         anomaly = is_anomaly(ended, slow=self._settings.slow)
@@ -161,6 +167,8 @@ class SpanSink:
         return trimmed(ended, self._redaction)
 
     def _send(self, sent: Sent) -> SpanDraft | None:
+        if self._all_own_sends and sent.trace is None:  # nearly always
+            return SendDraft(sent, self._observed, None)
         if has_creator(sent.trace):
             return None
         if not self._observed.sends:
