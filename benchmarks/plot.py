@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _OURS, _THEIRS, _MEMORY = "#1f77b4", "#b0b0b0", "#d62728"
 _HEADROOM = 1.15
-_STAGES = (redis_to_metrics.METRICS, redis_to_metrics.SPANS, *(peer.name for peer in PEERS))
+_STAGES = (*redis_to_metrics.OURS, *(peer.name for peer in PEERS))
 
 
 def plot(found: Results, file: Path) -> None:
@@ -51,8 +51,7 @@ def _draw_peers(axes: Axes, found: Results) -> None:
         if (result := found.of("redis_to_metrics", stage, batch)) is not None
     ]
     bars.reverse()
-    ours = (redis_to_metrics.METRICS, redis_to_metrics.SPANS)
-    colours = [_OURS if stage in ours else _THEIRS for _, _, stage in bars]
+    colours = [_OURS if stage in redis_to_metrics.OURS else _THEIRS for _, _, stage in bars]
     drawn = axes.barh([name for name, _, _ in bars], [rate for _, rate, _ in bars], color=colours)
     axes.bar_label(drawn, [f" {rate:,.0f}" for _, rate, _ in bars], fontsize=7)
     axes.set_xlabel("events per CPU second, Redis", fontsize=8)

@@ -48,7 +48,7 @@ def _where(found: Results) -> str:
 
 def _beside_peers(found: Results) -> str:
     """Events per CPU second of whole processes, and how many times as fast ours is."""
-    stages = [redis_to_metrics.METRICS, redis_to_metrics.SPANS, *(peer.name for peer in PEERS)]
+    stages = [*redis_to_metrics.OURS, *(peer.name for peer in PEERS)]
     lines = [
         f"| Redis, events per CPU second | {' | '.join(_BATCHES.values())} |",
         "| --- | --- | --- |",

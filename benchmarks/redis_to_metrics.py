@@ -16,7 +16,10 @@ from .servers import Measured, Workload, redis_server, service, workload
 from .turns import Contestant, Plan, take_turns
 
 METRICS = "celery-stream run, metrics"
-SPANS = "celery-stream run, metrics and spans over OTLP"
+SPANS = "celery-stream run, metrics and a span per attempt over OTLP"
+ALL_SPANS = "celery-stream run, metrics and spans of sending too over OTLP"
+"""Two a task, as without any setting."""
+OURS = (METRICS, SPANS, ALL_SPANS)
 PACE = 120_000.0
 """Events a second: near what a core takes of messages with many events, as the pace of the peers is
 near what they take, and no more than the machine can publish beside them."""
@@ -40,7 +43,14 @@ def run(plan: Plan) -> list[Result]:
     with redis_server() as url, receiver() as sent_to:
         contestants = {
             METRICS: Contestant(ours.name, ours.events, partial(_metrics, url, ours)),
-            SPANS: Contestant(ours.name, ours.events, partial(_spans, url, ours, sent_to.endpoint)),
+            SPANS: Contestant(
+                ours.name,
+                ours.events,
+                partial(_spans, url, ours, sent_to.endpoint, ("--spans-send", "never")),
+            ),
+            ALL_SPANS: Contestant(
+                ours.name, ours.events, partial(_spans, url, ours, sent_to.endpoint, ())
+            ),
         }
         for peer in peers:
             rounds = None if peer is EXPORTER else _FEWER_ROUNDS
@@ -58,13 +68,13 @@ def _pace(batch: int) -> float:
     return PACE if batch > 1 else SINGLE_PACE
 
 
-def _spans(url: str, load: Workload, endpoint: str) -> Measured:
-    """With a span for each run and each sending, over OTLP/HTTP with gzip."""
+def _spans(url: str, load: Workload, endpoint: str, options: tuple[str, ...]) -> Measured:
+    """With spans over OTLP/HTTP with gzip."""
     return service(
         url,
         load,
         pace=SPANS_SHARE * _pace(load.batch),
-        arguments=["--otlp-endpoint", endpoint, "--spans-wait", "0"],
+        arguments=["--otlp-endpoint", endpoint, "--spans-wait", "0", *options],
         delivered=all_sent,
     )
 

@@ -168,7 +168,7 @@ def resident(plan: Plan, _: Found) -> Rows:
 
 def lag(plan: Plan, found: Found) -> Rows:
     """How late the loop is while it exports all it can."""
-    pace = 0.8 * _known_rate(found, redis_to_metrics.SPANS, plan)
+    pace = 0.8 * _known_rate(found, redis_to_metrics.ALL_SPANS, plan)
     with redis_server() as url, receiver() as sent_to:
         options = ("--otlp-endpoint", sent_to.endpoint, "--spans-wait", "0")
         seen = load(url, pace=pace, seconds=_seconds(plan, 8.0), arguments=options)

