@@ -15,9 +15,11 @@ from .occurrences import (
     CaptureFailed,
     CaptureOpened,
     Drop,
+    EventsDecoded,
     EventsRejected,
     Exported,
     ExportFailed,
+    FramesReceived,
     FramesShed,
     FramesUnrecorded,
     ItemsDropped,
@@ -76,6 +78,9 @@ class _Unbreakable:
             self._file.flush()
 
 
+_USUAL: Final = frozenset({FramesReceived, EventsDecoded})
+
+
 class OccurrenceLog:
     """Writes the occurrences that somebody should see; a `Tell`.
 
@@ -98,6 +103,8 @@ class OccurrenceLog:
 
     def __call__(self, occurrence: Occurrence) -> None:
         """Write a line, if it says something new."""
+        if type(occurrence) in _USUAL:
+            return  # told with each read, and not to be seen by anybody
         match occurrence:
             case ExportFailed(signal, count, reason, retry_in):
                 if self._failing.get(signal) != reason:

@@ -45,7 +45,8 @@ class TaskTable:
         self._remembered_limit = remembered_limit
         self.by_uuid: dict[str, Task] = {}
         self.rows: dict[Kind, Row] = {}
-        self._remembered: deque[Task] = deque()
+        self.ended: deque[Task] = deque()
+        """Ended tasks that are still recognised, the one that ended first at the front."""
         self._due: list[tuple[float, str]] = []
         self.in_flight = 0
         self.given_up = 0
@@ -58,12 +59,12 @@ class TaskTable:
     @property
     def remembered(self) -> int:
         """Ended tasks that are still recognised."""
-        return len(self._remembered)
+        return len(self.ended)
 
     def enter(self, task: Task, slot: int) -> None:
         """Take in a task that was not known."""
         if self.in_order:
-            task.first_seen = self._reserved.pop(task.uuid, 0) or self.next_number()
+            self.number(task)
         self.by_uuid[task.uuid] = task
         self.in_flight += 1
         task.slot = slot
@@ -78,6 +79,10 @@ class TaskTable:
         """Keep a place in the order of first appearance for a task that will enter later."""
         if self.in_order:
             self._reserved[uuid] = self.next_number()
+
+    def number(self, task: Task) -> None:
+        """Give a new task its place in the order of first appearance."""
+        task.first_seen = self._reserved.pop(task.uuid, 0) or self.next_number()
 
     def next_number(self) -> int:
         """Number one more task in the order of first appearance."""
@@ -96,7 +101,7 @@ class TaskTable:
         self.in_flight -= 1
         task.slot = ENDED
         task.since = at
-        self._remembered.append(task)
+        self.ended.append(task)
 
     def wait_until(self, task: Task, due_at: float) -> None:
         """Have `due` return the task once its ETA has come."""
@@ -131,7 +136,7 @@ class TaskTable:
 
     def forget(self, before: float) -> Iterator[Task]:
         """Take out the ended tasks that ended before an instant, or that are too many."""
-        remembered = self._remembered
+        remembered = self.ended
         while remembered and (
             remembered[0].since < before or len(remembered) > self._remembered_limit
         ):
@@ -175,7 +180,7 @@ class TaskTable:
                 )
                 for kind, row in self.rows.items()
             ],
-            [number(task) for task in self._remembered],
+            [number(task) for task in self.ended],
             self._due,
             self.in_flight,
             self._seen,
@@ -195,7 +200,7 @@ class TaskTable:
             )
             for kind, row in state.rows
         )
-        self._remembered = deque(tasks[each] for each in state.remembered)
+        self.ended = deque(tasks[each] for each in state.remembered)
         self._due = state.due
         self.in_flight = state.in_flight
         self._seen = state.seen

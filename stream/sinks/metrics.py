@@ -150,9 +150,27 @@ class MetricsSink:
 
     def accept(self, effects: Sequence[Effect]) -> None:
         """Count what happened."""
-        handlers = self._handlers
+        handlers, starts, successes = self._handlers, self._starts, self._successes
+        most_run = min(self._slow, MAX_SECONDS)
         for effect in effects:
-            handlers[type(effect)](effect)
+            # The two that cost most, as their handlers have it; a call costs half as much again.
+            if type(effect) is Started and effect.eta_delay is None:
+                started = starts[effect.kind]
+                started.waits.append(effect.wait)
+                started.prefetches.append(effect.prefetch)
+            elif (
+                type(effect) is Succeeded
+                and effect.run is not None
+                and effect.run < most_run
+                and not effect.retries
+            ):
+                succeeded = successes[effect.kind]
+                succeeded.count += 1
+                succeeded.runs.append(effect.run)
+                succeeded.durations.append(effect.run)
+                succeeded.totals.append(effect.total)
+            else:
+                handlers[type(effect)](effect)
         if self._durations is not None:
             self._durations.accept(effects)
         self._effects += len(effects)
@@ -186,17 +204,9 @@ class MetricsSink:
             delays.record(effect.eta_delay, *names(effect.kind))
 
     def _on_succeeded(self, effect: Succeeded) -> None:
-        run = effect.run
-        if run is None or run >= self._slow or effect.retries:
-            attempt, finished = effect.apart()
-            self._on_attempt_ended(attempt)
-            self._on_finished(finished)
-            return
-        successes = self._successes[effect.kind]
-        successes.count += 1
-        successes.runs.append(run)
-        successes.durations.append(run)
-        successes.totals.append(effect.total)
+        attempt, finished = effect.apart()  # what is usual is counted by `accept`
+        self._on_attempt_ended(attempt)
+        self._on_finished(finished)
 
     def _on_attempt_ended(self, effect: AttemptEnded) -> None:
         state, run = effect.state, effect.run
