@@ -44,7 +44,7 @@ SPANS: Final[tuple[SpanKindRow, ...]] = (
         name="send {task}",
         kind="PRODUCER",
         covers="the instant at which an attempt was sent; exported at once, and only where no "
-        "span of the producer's own is known",
+        'span of the producer\'s own is known; not with `spans.send = "never"`',
         parent="`process` of the attempt before, or of the task that sent it",
         attributes=(*_MESSAGE, ("messaging.operation.type", "`send`")),
     ),
