@@ -20,7 +20,7 @@ SPANS = "celery-stream run, metrics and a span per attempt over OTLP"
 ALL_SPANS = "celery-stream run, metrics and spans of sending too over OTLP"
 """Two a task, as without any setting."""
 OURS = (METRICS, SPANS, ALL_SPANS)
-PACE = 120_000.0
+PACE = 160_000.0
 """Events a second: near what a core takes of messages with many events, as the pace of the peers is
 near what they take, and no more than the machine can publish beside them."""
 SINGLE_PACE = 60_000.0
