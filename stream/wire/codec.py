@@ -26,7 +26,7 @@ from ..events import (
     Rejected,
     Transport,
 )
-from .envelope import JSON, MAX_PAYLOAD_BYTES, read_usual, unwrap
+from .envelope import JSON, LONG_BYTES, MAX_PAYLOAD_BYTES, read_short, read_usual, unwrap
 
 MSGPACK: Final = "application/x-msgpack"
 _DETAIL_CHARACTERS: Final = 200
@@ -112,7 +112,8 @@ class Decoder:
             channel = message.channel
             end, read_one = self._by_channel.get(channel) or self._expect(channel)
             try:
-                data = read_usual(payload)
+                short = len(payload) < LONG_BYTES
+                data = read_short(payload).body if short else read_usual(payload)
                 # Of which type an event is it says last. Where the channel says it too, and is
                 # right, it is read once, and not before for its type: a third of the time less.
                 body = (read_one if data.endswith(end) else self._from_json)(data)

@@ -68,12 +68,13 @@ class _LooseEnvelope(Struct, gc=False):
     content_encoding: object = field(name="content-encoding", default=None)
 
 
-_LONG_BYTES: Final = 1500
+LONG_BYTES: Final = 1500
 """From here on cutting the body out is quicker than reading the payload as one JSON text."""
 _BEFORE: Final = b'{"body": "'
 _AT: Final = len(_BEFORE)
 _INSTEAD: Final = b'{"":0'
-_read_short = msgspec.json.Decoder(_UsualEnvelope).decode
+read_short = msgspec.json.Decoder(_UsualEnvelope).decode
+"""What `read_usual` does with a payload below `LONG_BYTES`, for who saves the call."""
 _check_rest = msgspec.json.Decoder(_UsualRest).decode
 _decode_envelope = msgspec.json.Decoder(_Envelope).decode
 
@@ -84,8 +85,8 @@ def read_usual(payload: bytes) -> bytes:
     Raises:
         ValueError: the envelope is another one. Also what msgspec raises.
     """
-    if len(payload) < _LONG_BYTES:
-        return _read_short(payload).body
+    if len(payload) < LONG_BYTES:
+        return read_short(payload).body
     # A batch of events is nearly all base64, which is decoded many bytes at once: a quarter of the
     # time that reading it as JSON takes. What is around it is read as JSON all the same.
     end = payload.find(b'"', _AT)
