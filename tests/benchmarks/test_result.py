@@ -68,7 +68,7 @@ def test_two_files_are_compared_stage_by_stage(tmp_path, found):
         text=True,
         check=True,
     )
-    (line,) = (line for line in done.stdout.splitlines() if METRICS in line and "spans" not in line)
+    (line,) = (line for line in done.stdout.splitlines() if METRICS in line and "span" not in line)
     assert "100,000 ->     200,000 events/CPU s +100.0%" in line
     assert "545 bytes -> 545 bytes" in done.stdout
 
