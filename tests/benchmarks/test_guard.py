@@ -21,21 +21,21 @@ def stages(request):
 
 
 def test_the_engine_costs_a_small_multiple_of_decoding(stages):
-    # Measured: 3.0 to 3.3 with 24 events a message, 2.7 to 2.8 with one.
+    # Measured: 2.3 to 2.4 with 24 events a message, 1.9 to 2.1 with one.
     decode, engine = stages[capture_to_null.DECODE], stages[capture_to_null.ENGINE]
-    assert decode.ratio_to(engine) < 5.5
+    assert decode.ratio_to(engine) < 4.2
 
 
 def test_metrics_cost_less_than_what_they_are_made_of(stages):
-    # Measured: 1.0 to 1.2 times as much with them as without.
+    # Measured: 1.1 to 1.2 times as much with them as without.
     engine, metrics = stages[capture_to_null.ENGINE], stages[capture_to_null.METRICS]
     assert engine.ratio_to(metrics) < 1.8
 
 
 def test_all_of_it_is_faster_than_celery_s_state(stages):
-    # Measured: 3.6 to 4.4 times as fast, and it does more.
+    # Measured: 4.0 to 5.0 times as fast, and it does more.
     ours, theirs = stages[capture_to_null.METRICS], stages[capture_to_null.STATE]
-    assert ours.ratio_to(theirs) > 2.2
+    assert ours.ratio_to(theirs) > 2.5
 
 
 def test_what_is_compared_is_the_same_work(stages):
