@@ -30,7 +30,7 @@ from .periodic import Periodic, Rhythm
 from .queues import QueueTable
 from .states import State
 from .tables import RECEIVED, SENT, STARTED, TaskTable
-from .task import ENDED, FIRST_ATTEMPT, Delivery, Task
+from .task import FIRST_ATTEMPT, Delivery, Task
 from .traces import UNTRACED, Traces
 from .workers import Workers
 
@@ -199,12 +199,7 @@ class Straight:
             task.straight = root_id is not None
             parent_attempt = task.parent_attempt or FIRST_ATTEMPT
         self._general.anything_sent = True
-        if tasks.in_order:
-            tasks.number(task)
-        tasks.by_uuid[uuid] = task  # as `TaskTable.enter` has it
-        tasks.in_flight += 1
-        task.slot = SENT
-        (tasks.rows.get(kind) or tasks.new_row(kind))[SENT][uuid] = task
+        tasks.enter(task, SENT)
         emit = self._emit
         emit(
             Sent(
@@ -432,8 +427,4 @@ class Straight:
         else:
             for each in succeeded.apart():
                 emit(each)
-        del tasks.rows[kind][STARTED][uuid]  # as `TaskTable.finish` has it; a call costs more
-        tasks.in_flight -= 1
-        task.slot = ENDED
-        task.since = now
-        tasks.ended.append(task)
+        tasks.finish(task, now)

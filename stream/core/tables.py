@@ -45,8 +45,7 @@ class TaskTable:
         self._remembered_limit = remembered_limit
         self.by_uuid: dict[str, Task] = {}
         self.rows: dict[Kind, Row] = {}
-        self.ended: deque[Task] = deque()
-        """Ended tasks that are still recognised, the one that ended first at the front."""
+        self._remembered: deque[Task] = deque()
         self._due: list[tuple[float, str]] = []
         self.in_flight = 0
         self.given_up = 0
@@ -59,12 +58,12 @@ class TaskTable:
     @property
     def remembered(self) -> int:
         """Ended tasks that are still recognised."""
-        return len(self.ended)
+        return len(self._remembered)
 
     def enter(self, task: Task, slot: int) -> None:
         """Take in a task that was not known."""
         if self.in_order:
-            self.number(task)
+            task.first_seen = self._reserved.pop(task.uuid, 0) or self.next_number()
         self.by_uuid[task.uuid] = task
         self.in_flight += 1
         task.slot = slot
@@ -79,10 +78,6 @@ class TaskTable:
         """Keep a place in the order of first appearance for a task that will enter later."""
         if self.in_order:
             self._reserved[uuid] = self.next_number()
-
-    def number(self, task: Task) -> None:
-        """Give a new task its place in the order of first appearance."""
-        task.first_seen = self._reserved.pop(task.uuid, 0) or self.next_number()
 
     def next_number(self) -> int:
         """Number one more task in the order of first appearance."""
@@ -101,7 +96,7 @@ class TaskTable:
         self.in_flight -= 1
         task.slot = ENDED
         task.since = at
-        self.ended.append(task)
+        self._remembered.append(task)
 
     def wait_until(self, task: Task, due_at: float) -> None:
         """Have `due` return the task once its ETA has come."""
@@ -136,7 +131,7 @@ class TaskTable:
 
     def forget(self, before: float) -> Iterator[Task]:
         """Take out the ended tasks that ended before an instant, or that are too many."""
-        remembered = self.ended
+        remembered = self._remembered
         while remembered and (
             remembered[0].since < before or len(remembered) > self._remembered_limit
         ):
@@ -180,7 +175,7 @@ class TaskTable:
                 )
                 for kind, row in self.rows.items()
             ],
-            [number(task) for task in self.ended],
+            [number(task) for task in self._remembered],
             self._due,
             self.in_flight,
             self._seen,
@@ -200,7 +195,7 @@ class TaskTable:
             )
             for kind, row in state.rows
         )
-        self.ended = deque(tasks[each] for each in state.remembered)
+        self._remembered = deque(tasks[each] for each in state.remembered)
         self._due = state.due
         self.in_flight = state.in_flight
         self._seen = state.seen
