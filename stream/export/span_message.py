@@ -8,6 +8,7 @@ layouts. Total: an id or a time that does not fit is cut to what does.
 """
 
 import struct
+from collections.abc import Iterable
 from functools import lru_cache
 
 from msgspec import structs
@@ -31,7 +32,7 @@ _UINT64 = 2**64 - 1
 _TRACE_ID_BYTES = length(16)
 _SPAN_ID_BYTES = length(8)
 
-SPAN = tag(2, WireType.DELIMITED)  # in ScopeSpans
+_SPAN = tag(2, WireType.DELIMITED)  # in ScopeSpans
 TRACE_ID = tag(1, WireType.DELIMITED) + _TRACE_ID_BYTES
 SPAN_ID = tag(2, WireType.DELIMITED) + _SPAN_ID_BYTES
 _TRACE_STATE = tag(3, WireType.DELIMITED)
@@ -93,8 +94,13 @@ def _encode(span: Span) -> bytes:
     if span.error is not None:
         add(_status(span.error))
     add((LOCAL if parent is None else REMOTE)[span.flags & _TRACE_FLAGS])
+    return enclosed(parts)
+
+
+def enclosed(parts: Iterable[bytes]) -> bytes:
+    """Join the fields of a span, behind its tag and length in ``ScopeSpans``."""
     body = b"".join(parts)
-    return SPAN + length(len(body)) + body
+    return _SPAN + length(len(body)) + body
 
 
 def prepared(name: str, kind: SpanKind, common: Common) -> tuple[bytes, bytes, tuple[Heads, ...]]:

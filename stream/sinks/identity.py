@@ -126,11 +126,8 @@ def run_span_ids(uuid: str, retries: int, ordinal: int, sent_ordinal: int) -> tu
     if ordinal > 0 or sent_ordinal > 0:
         return process_span_id(uuid, retries, ordinal), send_span_id(uuid, retries, sent_ordinal)
     both = f"{uuid}:{retries}:".encode("utf-8", "surrogatepass")
-    process, send = _begin_span_id(), _begin_span_id()
-    process.update(both + b"process")
-    send.update(both + b"send")
-    number = int.from_bytes
-    return number(process.digest(), "big") or 1, number(send.digest(), "big") or 1
+    process, send = span_id_bytes(both + b"process"), span_id_bytes(both + b"send")
+    return int.from_bytes(process, "big") or 1, int.from_bytes(send, "big") or 1
 
 
 def wait_span_id(uuid: str, retries: int, ordinal: int = 0) -> int:
@@ -141,6 +138,26 @@ def wait_span_id(uuid: str, retries: int, ordinal: int = 0) -> int:
 def record_uid(*parts: str | float) -> str:
     """Return a stable id for a log record, 32 hex digits."""
     return f"{_hashed(':'.join(map(str, parts))):032x}"
+
+
+def span_id_bytes(name: bytes) -> bytes:
+    """Return what a span's id is made of; all zero, which is none, hardly ever."""
+    state = _begin_span_id()
+    state.update(name)
+    return state.digest()
+
+
+def uuid_bytes(root: str) -> bytes | None:
+    """Return the 16 bytes of a UUID of one of the versions in `_UNIFORM`; None for other ids.
+
+    Raises:
+        ValueError: it has other characters than digits.
+    """
+    digits = root.replace("-", "")
+    if len(digits) != _UUID_HEX_DIGITS or digits[12] not in "3457" or digits[16] not in "89abAB":
+        return None
+    bits = bytes.fromhex(digits)  # which passes over blanks
+    return bits if 2 * len(bits) == _UUID_HEX_DIGITS else None
 
 
 # Zero means "no id" in the specification. surrogatepass: JSON can carry lone surrogates in an id,
@@ -155,6 +172,4 @@ def _hashed(text: str) -> int:
 
 def _span_id(name: str) -> int:
     """Return 64 bits of any text, never zero."""
-    state = _begin_span_id()
-    state.update(name.encode("utf-8", "surrogatepass"))
-    return int.from_bytes(state.digest(), "big") or 1
+    return int.from_bytes(span_id_bytes(name.encode("utf-8", "surrogatepass")), "big") or 1

@@ -8,7 +8,6 @@ other.
 """
 
 from functools import lru_cache
-from hashlib import blake2b
 from typing import Final, TypeAlias
 
 from ..core.effects import AttemptEnded, Sent, Succeeded
@@ -23,15 +22,14 @@ from ..export.span_message import (
     LOCAL,
     PARENT_SPAN_ID,
     REMOTE,
-    SPAN,
     SPAN_ID,
     START,
     TRACE_ID,
+    enclosed,
     pack_times,
     prepared,
 )
-from ..export.wire_format import length
-from .identity import RANDOM, SAMPLED
+from .identity import RANDOM, SAMPLED, span_id_bytes, uuid_bytes
 from .span_records import Observed, of_running, of_sending
 
 Written: TypeAlias = tuple[Resource, bytes]
@@ -39,15 +37,12 @@ Written: TypeAlias = tuple[Resource, bytes]
 _Prepared: TypeAlias = tuple[bytes, bytes, tuple[Heads, ...]]
 
 _MOST_PREPARED: Final = 4096
-_UUID_DIGITS: Final = 32
-_UUID_BYTES: Final = 16
 _NO_ID: Final = bytes(8)
 _WAIT: Final = ATTRIBUTES.double_head("celery.task.wait_time")
 _LOCAL: Final = LOCAL[SAMPLED | RANDOM]
 _REMOTE: Final = REMOTE[SAMPLED | RANDOM]
 # Looking up a member in its class takes 50 ns.
 _DERIVED: Final = TraceSource.DERIVED
-_begin_span_id = blake2b(digest_size=8).copy
 
 
 def process_bytes(ended: AttemptEnded, observed: Observed) -> Written | None:
@@ -71,15 +66,11 @@ def process_bytes(ended: AttemptEnded, observed: Observed) -> Written | None:
     root = ended.root_id or uuid
     kin = sender = b""
     try:
-        trace_id, own = _trace_id(root), uuid.encode()
+        trace_id, own = uuid_bytes(root), uuid.encode()
         text = own if root is uuid else root.encode()
-        process = _begin_span_id()
-        process.update(own + b":0:process")
-        span_id = process.digest()
+        span_id = span_id_bytes(own + b":0:process")
         if observed.sends:
-            send = _begin_span_id()
-            send.update(own + b":0:send")
-            sender = send.digest()
+            sender = span_id_bytes(own + b":0:send")
         if trace_id is None or _NO_ID in (span_id, sender):
             return None
         if parent_id is not None and parent_id != uuid:
@@ -87,7 +78,7 @@ def process_bytes(ended: AttemptEnded, observed: Observed) -> Written | None:
         start, said, (of_own, of_root) = _running(observed, ended.kind)
         resource, worker = _of_worker(observed, hostname)
         end_ns = nanoseconds(ended_at)
-        body = b"".join(
+        body = enclosed(
             (
                 TRACE_ID,
                 trace_id,
@@ -111,7 +102,7 @@ def process_bytes(ended: AttemptEnded, observed: Observed) -> Written | None:
         )
     except (ValueError, IndexError):  # no UUID, no UTF-8, a long id
         return None
-    return resource, SPAN + length(len(body)) + body
+    return resource, body
 
 
 def send_bytes(sent: Sent, observed: Observed) -> Written | None:
@@ -121,16 +112,14 @@ def send_bytes(sent: Sent, observed: Observed) -> Written | None:
     uuid = sent.uuid
     root = sent.root_id or uuid
     try:
-        trace_id, own = _trace_id(root), uuid.encode()
-        send = _begin_span_id()
-        send.update(own + b":0:send")
-        span_id = send.digest()
+        trace_id, own = uuid_bytes(root), uuid.encode()
+        span_id = span_id_bytes(own + b":0:send")
         if trace_id is None or span_id == _NO_ID:
             return None
         start, said, (of_own, of_root) = _sending(observed, sent.kind)
         at = nanoseconds(sent.sent_at)
         text = own if root is uuid else root.encode()
-        body = b"".join(
+        body = enclosed(
             (
                 TRACE_ID,
                 trace_id,
@@ -148,20 +137,7 @@ def send_bytes(sent: Sent, observed: Observed) -> Written | None:
         )
     except (ValueError, IndexError):
         return None
-    return observed.resources.of(None), SPAN + length(len(body)) + body
-
-
-def _trace_id(root: str) -> bytes | None:
-    """Return the bytes of a UUID whose low bits are random or hashed; None for any other id.
-
-    Raises:
-        ValueError: it has other characters than digits.
-    """
-    digits = root.replace("-", "")
-    if len(digits) != _UUID_DIGITS or digits[12] not in "3457" or digits[16] not in "89abAB":
-        return None
-    bits = bytes.fromhex(digits)  # which passes over blanks
-    return bits if len(bits) == _UUID_BYTES else None
+    return observed.resources.of(None), body
 
 
 @lru_cache(_MOST_PREPARED)

@@ -38,7 +38,6 @@ ids = st.one_of(
     st.text("0123456789abcdef -_", min_size=30, max_size=36),
 )
 instants = st.sampled_from((T0, T0 + 0.25, T0 + 3.0, 0.0, -5.0, 1e12))
-often = st.sampled_from((None, None, None, 0, 1))
 traces = st.sampled_from((None, None, None, trace()))
 kinds = st.sampled_from((KIND, Kind(None, None), Kind("x" * 300, "q")))
 
@@ -53,46 +52,36 @@ def long_way(draft):
     return span.resource, span_message(span)
 
 
-@given(
-    st.fixed_dictionaries(
-        {"uuid": ids, "kind": kinds},
-        optional={
-            "root_id": ids | st.none(),
-            "parent_id": ids | st.none(),
-            "retries": st.integers(0, 1),
-            "ordinal": st.integers(0, 1),
-            "redelivered": st.booleans(),
-            "sent_at": instants | st.none(),
-            "started_at": instants | st.none(),
-            "ended_at": instants,
-            "wait": st.floats(0.0, 100.0) | st.none(),
-            "hostname": st.sampled_from(("w@h", None, "\ud800@x", "w" * 300)),
-            "trace": traces,
-        },
-    ),
-    observers,
-    st.sampled_from((None, None, 1)),
-)
+thresholds = st.sampled_from((None, None, 1))
+REQUIRED = {"uuid": ids, "kind": kinds}
+OPTIONAL = {
+    "root_id": ids | st.none(),
+    "parent_id": ids | st.none(),
+    "retries": st.integers(0, 1),
+    "ordinal": st.integers(0, 1),
+    "trace": traces,
+}
+OF_RUNS = {
+    "redelivered": st.booleans(),
+    "sent_at": instants | st.none(),
+    "started_at": instants | st.none(),
+    "ended_at": instants,
+    "wait": st.floats(0.0, 100.0) | st.none(),
+    "hostname": st.sampled_from(("w@h", None, "\ud800@x", "w" * 300)),
+}
+
+
+def changes(of_its_own):
+    return st.fixed_dictionaries(REQUIRED, optional=OPTIONAL | of_its_own)
+
+
+@given(changes(OF_RUNS), observers, thresholds)
 def test_runs(changes, observed, threshold):
     draft = ProcessDraft(succeeded(**changes), observed, threshold)
     assert draft.write() in (None, long_way(draft))
 
 
-@given(
-    st.fixed_dictionaries(
-        {"uuid": ids, "kind": kinds},
-        optional={
-            "root_id": ids | st.none(),
-            "parent_id": ids | st.none(),
-            "retries": st.integers(0, 1),
-            "ordinal": st.integers(0, 1),
-            "sent_at": instants,
-            "trace": traces,
-        },
-    ),
-    observers,
-    st.sampled_from((None, None, 1)),
-)
+@given(changes({"sent_at": instants}), observers, thresholds)
 def test_messages(changes, observed, threshold):
     draft = SendDraft(sent(**changes), observed, threshold)
     assert draft.write() in (None, long_way(draft))
