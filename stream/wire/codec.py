@@ -66,6 +66,26 @@ _MAX_CHANNELS: Final = 1_000
 """There are a dozen."""
 
 
+class _ByChannel(dict[bytes, _OneType]):
+    """How bodies end on a channel whose events are all of one type, and what reads them."""
+
+    def __init__(self, known: UnionType) -> None:
+        super().__init__()
+        self._by_routing_key: dict[bytes, _OneType] = {}
+        for kind in known.__args__:
+            tag = str(kind.__struct_config__.tag)
+            end = f', "type": "{tag}"}}'.encode()
+            reader = (end, msgspec.json.Decoder(kind).decode)
+            self._by_routing_key[tag.replace("-", ".").encode()] = reader
+
+    def __missing__(self, channel: bytes) -> _OneType:
+        if len(self) >= _MAX_CHANNELS:
+            self.clear()
+        routing_key = channel.rpartition(b"/")[2]
+        found = self[channel] = self._by_routing_key.get(routing_key, _NO_TYPE)
+        return found
+
+
 class Decoder:
     """Reads messages as one vocabulary of known events.
 
@@ -88,15 +108,7 @@ class Decoder:
         }
         self._known = known
         self._less = less
-        kinds = [(str(kind.__struct_config__.tag), kind) for kind in known.__args__]
-        self._by_routing_key: dict[bytes, _OneType] = {
-            tag.replace("-", ".").encode(): (
-                f', "type": "{tag}"}}'.encode(),
-                msgspec.json.Decoder(kind).decode,
-            )
-            for tag, kind in kinds
-        }
-        self._by_channel: dict[bytes, _OneType] = {}
+        self._by_channel = _ByChannel(known)
 
     def decode(self, message: Message) -> Decoded:
         """Read the events of one message. Never raises."""
@@ -109,8 +121,7 @@ class Decoder:
         payload = message.payload
         if message.transport is _REDIS and len(payload) <= MAX_PAYLOAD_BYTES:
             # Nearly always, and so in one go: a third of what reading a message costs is calls.
-            channel = message.channel
-            end, read_one = self._by_channel.get(channel) or self._expect(channel)
+            end, read_one = self._by_channel[message.channel]
             try:
                 short = len(payload) < LONG_BYTES
                 data = read_short(payload).body if short else read_usual(payload)
@@ -129,22 +140,12 @@ class Decoder:
         events += decoded.events
         return decoded.rejected
 
-    def _expect(self, channel: bytes) -> _OneType:
-        """Return how bodies end on a channel whose events are all of one type, and their reader."""
-        found = self._by_channel.get(channel)
-        if found is None:
-            if len(self._by_channel) >= _MAX_CHANNELS:
-                self._by_channel.clear()
-            routing_key = channel.rpartition(b"/")[2]
-            found = self._by_channel[channel] = self._by_routing_key.get(routing_key, _NO_TYPE)
-        return found
-
     def _decode_unusual(self, message: Message) -> Decoded:
         body = unwrap(message)
         if isinstance(body, Rejected):
             return Decoded([], (body,))
         if body.content_type == JSON:
-            end, read_one = self._expect(message.channel)
+            end, read_one = self._by_channel[message.channel]
             try:
                 read = read_one if body.data.endswith(end) else self._from_json
                 events = read(body.data)
