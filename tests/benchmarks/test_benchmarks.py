@@ -61,7 +61,8 @@ def test_the_service_is_measured_with_and_without_spans():
     for each in found:
         assert 0 < each.cpu_seconds[0] < 60
         assert each.resident_bytes > 10_000_000
-    assert metrics.workload == workload(4_000, seed=1, batch=24, rate=redis_to_metrics.PACE).name
+    traffic = Traffic(rate=redis_to_metrics.PACE)
+    assert metrics.workload == workload(4_000, seed=1, batch=24, traffic=traffic).name
 
 
 def test_the_service_is_measured_on_rabbitmq_beside_py_amqp():
