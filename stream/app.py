@@ -233,7 +233,7 @@ def _watched(
     tell = _all((IntakeTelemetry(aggregate), OccurrenceLog(log)))
     engine = engine_of(settings)
     reader = broker_of(
-        broker, known=lambda: engine.queue_names, online=engine.workers_online, tell=tell
+        broker, known=lambda: engine.queue_names, listening=engine.workers_listening, tell=tell
     )
     compat = CompatSink(
         counting=bool(settings.compat),

@@ -30,7 +30,7 @@ REDIS = "redis"
 RABBITMQ = "rabbitmq"
 
 Known: TypeAlias = Callable[[], Iterable[str]]
-Online: TypeAlias = Callable[[], Iterable[tuple[str, int, bool]]]
+Listening: TypeAlias = Callable[[], Iterable[tuple[str, int, bool]]]
 
 
 class Named(Struct, frozen=True):
@@ -96,14 +96,14 @@ def _place_of(own: BrokerSettings) -> str:
     return redacted.partition(";")[0].partition("://")[2]
 
 
-def broker_of(broker: Named, *, known: Known, tell: Tell, online: Online = tuple) -> Broker:
+def broker_of(broker: Named, *, known: Known, tell: Tell, listening: Listening = tuple) -> Broker:
     """Return what reads a broker; opens nothing.
 
     Args:
         broker: which.
         known: queues that events named.
         tell: hears of what the sources do.
-        online: workers whose heartbeats come, to be asked where that is wanted: hostname, pid,
+        listening: workers whose heartbeats come, to be asked where that is wanted: hostname, pid,
             and whether it runs tasks and tells nothing of them.
 
     Raises:
@@ -114,13 +114,13 @@ def broker_of(broker: Named, *, known: Known, tell: Tell, online: Online = tuple
         raise ConfigError(f"inspect_interval = {interval:g} is neither 0 nor {AGAIN:g} or more")
     read = _rabbitmq if system_of(broker.settings) == RABBITMQ else _redis
     try:
-        return read(broker, known=known, online=online, tell=tell)
+        return read(broker, known=known, listening=listening, tell=tell)
     except RefusedError as error:
         which = f"broker {broker.name}" if broker.labelled else "broker"
         raise ConfigError(f"{which} is wrong: {error}") from None
 
 
-def _redis(watched: Named, *, known: Known, online: Online, tell: Tell) -> Broker:
+def _redis(watched: Named, *, known: Known, listening: Listening, tell: Tell) -> Broker:
     name, settings = watched.name, watched.settings
     broker, options = parse_broker(settings.url, settings.broker_transport_options)
     replica = on_replica(broker) if settings.events_from == "replica" else None
@@ -141,7 +141,7 @@ def _redis(watched: Named, *, known: Known, online: Online, tell: Tell) -> Broke
     control = RedisControl(
         broker,
         name,
-        workers=partial(_asked, online),
+        workers=partial(_asked, listening),
         rounds=Rounds(enable=settings.enable_events, inspect=settings.inspect_interval),
         inspects=settings.inspect_interval > 0,
         exchange=settings.control_exchange,
@@ -150,7 +150,7 @@ def _redis(watched: Named, *, known: Known, online: Online, tell: Tell) -> Broke
     return _broker(watched, broker.redacted, events, queues, control)
 
 
-def _rabbitmq(watched: Named, *, known: Known, online: Online, tell: Tell) -> Broker:
+def _rabbitmq(watched: Named, *, known: Known, listening: Listening, tell: Tell) -> Broker:
     name, settings = watched.name, watched.settings
     addresses = amqp_address.parse(settings.url)
     own = settings.rabbitmq
@@ -178,7 +178,7 @@ def _rabbitmq(watched: Named, *, known: Known, online: Online, tell: Tell) -> Br
     control = AmqpControl(
         addresses,
         name,
-        workers=partial(_asked, online),
+        workers=partial(_asked, listening),
         rounds=Rounds(enable=settings.enable_events, inspect=settings.inspect_interval),
         exchange=settings.control_exchange,
         event_exchange=settings.event_exchange,
@@ -205,8 +205,8 @@ def _management(own: RabbitmqSettings, vhost: str) -> Management | None:
     return Management(own.management, vhost, ca_certs=own.management_ca)
 
 
-def _asked(online: Online) -> list[Asked]:
-    return [Asked(*worker) for worker in online()]
+def _asked(listening: Listening) -> list[Asked]:
+    return [Asked(*worker) for worker in listening()]
 
 
 def _broker(watched: Named, url: str, events: Source, queues: Source, control: Source) -> Broker:

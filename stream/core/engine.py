@@ -397,9 +397,9 @@ class Engine:
         """The queues that events named."""
         return tuple(self._queues.names)
 
-    def workers_online(self) -> tuple[tuple[str, int, bool], ...]:
+    def workers_listening(self) -> tuple[tuple[str, int, bool], ...]:
         """Whose heartbeats come: hostname, pid, and whether it runs tasks and tells nothing."""
-        return self._workers.online()
+        return self._workers.listening()
 
     def worker_records(self) -> tuple[WorkerRecord, ...]:
         """The records of all processes that are or were workers and are not forgotten yet."""

@@ -59,6 +59,8 @@ class Lane(Struct, eq=False, gc=False):
     active: int | None = None
     processed: int | None = None
     version: str | None = None
+    listens: bool = False
+    """Its loop runs: it beat after it announced itself, and hears what it is asked."""
     idle_beats: int = 0
     excess_since: float | None = None
     """Since when it reports less work than we think it does."""
@@ -142,6 +144,8 @@ class Lane(Struct, eq=False, gc=False):
     def beat(self, event: WorkerEvent, now: float) -> int:
         """Take in a worker event that is newer than the last; return newly unseen executions."""
         self.beat_at = now
+        # Its control mailbox is subscribed to only when its loop begins, after the announcement.
+        self.listens = isinstance(event, WorkerHeartbeat)
         self.beat_clock_before, self.beat_clock = self.beat_clock, event.clock
         self.version = event.sw_ver or self.version
         if event.freq:

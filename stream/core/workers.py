@@ -364,12 +364,12 @@ class Workers:
         self.lanes = {(lane.hostname, lane.pid): lane for lane in known}
         self._newest = {lane.hostname: lane for lane in newest}
 
-    def online(self) -> tuple[tuple[str, int, bool], ...]:
-        """Hostname, pid and whether it is mute, of those whose heartbeats are fresh."""
+    def listening(self) -> tuple[tuple[str, int, bool], ...]:
+        """Hostname, pid and whether it is mute, of those who hear what they are asked."""
         return tuple(
             (lane.hostname, lane.pid, lane.is_mute)
             for lane in self.lanes.values()
-            if lane.state is WorkerState.ONLINE
+            if lane.state is WorkerState.ONLINE and lane.listens
         )
 
     def any_online(self) -> bool:

@@ -144,9 +144,21 @@ def test_who_is_there_to_be_asked(engine, worker):
     feed(engine, silent.heartbeat(at=1), silent.heartbeat(at=3, active=0, processed=0))
     for processed, at in enumerate(range(5, 15, 2), start=2):
         feed(engine, silent.heartbeat(at=at, active=0, processed=processed))
-    assert set(engine.workers_online()) == {("w1@host", 100, False), ("w2@host", 7, True)}
+    beats(engine, worker, 4, 6)
+    assert set(engine.workers_listening()) == {("w1@host", 100, False), ("w2@host", 7, True)}
     feed(engine, worker.offline(at=15))
-    assert [each[0] for each in engine.workers_online()] == ["w2@host"]
+    assert [each[0] for each in engine.workers_listening()] == ["w2@host"]
+
+
+def test_a_worker_that_only_announced_itself_would_not_hear_a_question(engine):
+    """It subscribes to its mailbox when its loop begins, milliseconds after `worker-online`."""
+    process = Process()
+    feed(engine, process.online())
+    assert engine.workers_listening() == ()
+    feed(engine, process.heartbeat(at=2))
+    assert engine.workers_listening() == (("w1@host", 100, False),)
+    feed(engine, process.online(at=9))  # it has lost its broker, and begins again
+    assert engine.workers_listening() == ()
 
 
 def test_a_task_is_finished_once(engine, worker):

@@ -112,8 +112,9 @@ def test_asking_touches_nothing_of_the_application(valkey, tmp_path):
         celery_worker(APP, valkey.url, task_events=False) as asked,
     ):
         wait_for(lambda: service.total("celery_worker_pool_size", worker=asked.hostname) > 0)
-        (ours,) = {place(each) for each in commands() if is_asking(each)}
-        sent = [each["command"] for each in commands() if place(each) == ours]
+        seen = commands()
+        (ours,) = {place(each) for each in seen if is_asking(each)}
+        sent = [each["command"] for each in seen if place(each) == ours]
         with valkey.client() as client:
             lists = [key.decode() for key in client.scan_iter(f"{REPLIES}.*")]
             assert all(0 < client.ttl(key) <= 3600 for key in lists)
@@ -122,6 +123,9 @@ def test_asking_touches_nothing_of_the_application(valkey, tmp_path):
     assert set(verbs) <= {"SELECT", "CLIENT", "PING", "PUBLISH", "LLEN", "LPOP", "RPUSH", "PEXPIRE"}
     # Of this worker: told once, and asked three things once; and one ping to nobody.
     assert verbs["PUBLISH"] == 1 + 1 + 3
+    asked_when = [number for number, each in enumerate(seen) if is_asking(each)][1:]
+    heard_from = [number for number, each in enumerate(seen) if is_listening(each)]
+    assert heard_from[0] < asked_when[0]
     for command in sent:
         verb, *words = command.split()
         if verb.upper() in {"LLEN", "LPOP", "RPUSH", "PEXPIRE"}:
@@ -132,6 +136,11 @@ def test_asking_touches_nothing_of_the_application(valkey, tmp_path):
 
 def is_asking(command):
     return command["command"].startswith("PUBLISH /0.celery.pidbox")
+
+
+def is_listening(command):
+    verb, *topics = command["command"].split()
+    return verb.upper() in {"SUBSCRIBE", "PSUBSCRIBE"} and "/0.celery.pidbox" in " ".join(topics)
 
 
 def place(command):
