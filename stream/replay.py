@@ -1,7 +1,7 @@
 """The commands that read captures: ``replay``, ``trace`` and ``diff``.
 
 Each reads (see `reading`), then writes and prints what it was asked for; nothing is written before
-everything is read.
+everything is read. What only one of them needs is imported there: nobody else waits for it.
 """
 
 import gc
@@ -19,16 +19,11 @@ from msgspec import Struct
 from rich.console import Console
 
 from .analysis.attempts import AttemptRecord, Attempts
-from .analysis.compare import compare
-from .analysis.compare_screen import show_comparison
 from .analysis.outputs import STDOUT, check_writable, write, write_records
-from .analysis.page.draw import Draw
-from .analysis.page.render import check_drawable, render
 from .analysis.records import Records
 from .analysis.report import SCHEMA, VERSION, Report, decode_report, encode_report
 from .analysis.scope import Filters, Scope
 from .analysis.screen import show
-from .analysis.story import Finder, Story, show_story
 from .config import Settings
 from .core.record import TaskRecord, WorkerRecord
 from .errors import RefusedError
@@ -103,7 +98,7 @@ def replay(
     for name in outputs.names:
         check_writable(name)
     if html is not None:
-        check_drawable()
+        _check_drawable()
     scope = Scope(filters or Filters())
     with ExitStack() as stack:
         if html is not None:
@@ -147,6 +142,12 @@ def _tell(sentences: Iterable[str]) -> None:
         click.echo(f"celery-stream: {sentence}", err=True)
 
 
+def _check_drawable() -> None:
+    from .analysis.page.render import check_drawable  # noqa: PLC0415 - see above
+
+    check_drawable()
+
+
 def _page(
     files: Sequence[str], report: Report, scope: Scope, *, making: Making | None
 ) -> Iterator[bytes]:
@@ -154,6 +155,9 @@ def _page(
 
     By engines as those of then: with other limits or patience other tasks would be given up.
     """
+    from .analysis.page.draw import Draw  # noqa: PLC0415 - see above
+    from .analysis.page.render import render  # noqa: PLC0415
+
     draw = Draw(report, scope)
     Reading(files, [draw], scope=scope, making=making).read(quiet=True)
     return render(draw.content())
@@ -169,6 +173,8 @@ def trace(wanted: str, files: Sequence[str]) -> int:
     Raises:
         RefusedError: a file cannot be read, or has no such task, or several.
     """
+    from .analysis.story import Finder, Story, show_story  # noqa: PLC0415 - see above
+
     with _stored(files) as names:
         finder = Finder(wanted)
         Reading(names, [finder]).read()
@@ -189,6 +195,9 @@ def diff(before: str, after: str, *, output: str | None = None) -> int:
     Raises:
         RefusedError: a file cannot be read or written, or is neither capture nor report.
     """
+    from .analysis.compare import compare  # noqa: PLC0415 - see above
+    from .analysis.compare_screen import show_comparison  # noqa: PLC0415
+
     if output is not None:
         check_writable(output)
     comparison = compare(_report_of(before), _report_of(after), names=(before, after))

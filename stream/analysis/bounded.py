@@ -48,6 +48,14 @@ class Groups(Generic[K, V]):
                 entry = self._entries[key] = self._make()
         return entry
 
+    def of_many(self, key: K, count: int) -> V:
+        """Return the entry of a key under which so many are counted at once."""
+        before = self.overflowed
+        entry = self[key]
+        if self.overflowed > before:
+            self.overflowed = before + count
+        return entry
+
     def get(self, key: K) -> V | None:
         """Return the entry of a key, None where it has none of its own."""
         return self._entries.get(key)

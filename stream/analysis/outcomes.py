@@ -1,10 +1,10 @@
 """How tasks ended and how long they took, by name and by queue: the largest table of a report.
 
 Fed with the record of each task, once, when everything is known of it, so the numbers are those of
-the lines that `--tasks` writes.
+the lines that `--tasks` writes. Records wait until there are many: counted together they cost half.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import Final
 
 from ..core.effects import AttemptEnded
@@ -19,6 +19,8 @@ UNNAMED: Final = "(unknown)"
 """Stands for a name or queue that no event told."""
 _KINDS: Final = 500
 """Name and queue together; four sketches each, 5 MB where they are all full."""
+_AT_ONCE: Final = 4_096
+"""Records that wait to be counted: 2 MB."""
 _RETRY: Final = State.RETRY
 
 Pair = tuple[str | None, str | None]
@@ -34,6 +36,15 @@ class _Cell:
         self.attempts = self.retries = self.redelivered = 0
         self.wait, self.prefetch = Sketch(), Sketch()
         self.run, self.total = Sketch(), Sketch()
+
+    def take(self, records: list[TaskRecord]) -> None:
+        """Count tasks."""
+        self.states.update([each.state for each in records])
+        self.attempts += sum([each.attempts for each in records])
+        self.wait.add_all([each.wait_time for each in records])
+        self.prefetch.add_all([each.prefetch_time for each in records])
+        self.run.add_all([each.run_time for each in records])
+        self.total.add_all([each.total_time for each in records])
 
     def merge(self, other: "_Cell") -> None:
         self.states.update(other.states)
@@ -51,25 +62,28 @@ class Outcomes:
 
     def __init__(self) -> None:
         self._cells: Groups[Pair, _Cell] = Groups(_KINDS, (OTHER, OTHER), _Cell)
+        self._waiting: list[TaskRecord] = []
 
     @property
     def overflowed(self) -> int:
         """How often something was counted under ``other``."""
-        return self._cells.overflowed
+        return self._counted().overflowed
 
     def take_task(self, record: TaskRecord) -> None:
         """Count a task."""
-        cell = self._cells[record.name, record.queue]
-        cell.states[record.state] += 1
-        cell.attempts += record.attempts
-        if record.wait_time is not None:
-            cell.wait.add(record.wait_time)
-        if record.prefetch_time is not None:
-            cell.prefetch.add(record.prefetch_time)
-        if record.run_time is not None:
-            cell.run.add(record.run_time)
-        if record.total_time is not None:
-            cell.total.add(record.total_time)
+        self._waiting.append(record)
+        if len(self._waiting) >= _AT_ONCE:
+            self._counted()
+
+    def _counted(self) -> Groups[Pair, _Cell]:
+        """Return the cells, with everything counted that was taken."""
+        by_pair: defaultdict[Pair, list[TaskRecord]] = defaultdict(list)
+        for record in self._waiting:
+            by_pair[record.name, record.queue].append(record)
+        self._waiting.clear()
+        for pair, records in by_pair.items():
+            self._cells.of_many(pair, len(records)).take(records)
+        return self._cells
 
     def take_odd_attempt(self, ended: AttemptEnded) -> None:
         """Count a delivery that is no success at the first try."""
@@ -80,7 +94,7 @@ class Outcomes:
     def states(self) -> dict[str, int]:
         """Tell how many tasks ended how, most first."""
         states: Counter[State] = Counter()
-        for cell in self._cells.values():
+        for cell in self._counted().values():
             states.update(cell.states)
         return ordered(states)
 
@@ -99,7 +113,7 @@ class Outcomes:
 
     def _merged(self, *, of_queue: bool) -> dict[str, _Cell]:
         merged: dict[str, _Cell] = {}
-        for (name, queue), cell in self._cells.items():
+        for (name, queue), cell in self._counted().items():
             key = queue if of_queue else name
             merged.setdefault(UNNAMED if key is None else key, _Cell()).merge(cell)
         return merged

@@ -1,10 +1,14 @@
 """The whole story of one task, or of one worker process, in one line, for analysis."""
 
+from typing import Final
+
 from msgspec import Struct
 
 from .lanes import Lane
 from .states import State, WorkerState
 from .task import GIVEN_UP, Delivery, Task, outcome
+
+_SUCCESS: Final = State.SUCCESS  # an access to the member costs 50 ns on Python 3.11
 
 
 class TaskRecord(Struct, frozen=True, gc=False):
@@ -76,6 +80,60 @@ def worker_record_of(lane: Lane) -> WorkerRecord:
 
 def record_of(task: Task) -> TaskRecord:
     """Read a task's record from its deliveries."""
+    if task.end is _SUCCESS and task.past is None:
+        record = record_of_usual(task, task.last)
+        if record is not None:
+            return record
+    return record_of_any(task)
+
+
+def record_of_usual(task: Task, last: Delivery) -> TaskRecord | None:
+    """Read a task whose one delivery says everything, in a third of the time; None: another one.
+
+    The same sums as `Delivery` makes, without asking for each instant again.
+    """
+    lane, run = last.lane, last.run
+    received_at, started_at = last.received_at, last.started_at
+    if lane is None or run is None or received_at is None or started_at is None:
+        return None
+    if last.eta is not None or task.starts_dropped:
+        return None
+    offset, sent_at, sender = lane.offset, last.sent_at, last.sender
+    began, prefetch = started_at + offset, started_at - received_at
+    ended = began + run
+    sent = wait = total = None
+    if sent_at is not None and sender is not None:
+        sent = sent_at + sender.offset
+        wait, total = max(0.0, began - sent), max(0.0, ended - sent)
+    kind = task.kind
+    return TaskRecord(  # in order: keywords for so many cost 0.2 us
+        task.uuid,
+        kind.name,
+        _SUCCESS,
+        last.inferred,
+        1,
+        1,
+        1,
+        last.retries,
+        kind.queue,
+        lane.hostname,
+        task.root_id,
+        task.parent_id,
+        sent,
+        received_at + offset,
+        began,
+        ended,
+        wait,
+        max(0.0, prefetch),
+        run,
+        total,
+        None,
+        kind.internal,
+    )
+
+
+def record_of_any(task: Task) -> TaskRecord:
+    """Read whatever became of a task."""
     decisive, inferred, attempts, taken, retries = _decided(task)
     sent_at = task.first_sent.sent if task.first_sent is not None else None
     ended_at = None if task.state in GIVEN_UP else decisive.ended

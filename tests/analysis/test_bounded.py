@@ -18,6 +18,14 @@ def test_beyond_the_limit_keys_share_one_entry():
     assert groups.overflowed == 2
 
 
+def test_many_of_one_key_are_counted_at_once():
+    groups = Groups(2, "other", list)
+    for key, count in (("a", 3), ("b", 1), ("c", 5), ("a", 2), ("d", 1)):
+        groups.of_many(key, count).append(key)
+    assert dict(groups.items()) == {"a": ["a", "a"], "b": ["b"], "other": ["c", "d"]}
+    assert groups.overflowed == 5 + 1
+
+
 @given(st.lists(st.integers(0, 50), max_size=60))
 def test_the_largest_are_kept_in_order(sizes):
     top = Top(5)

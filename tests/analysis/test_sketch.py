@@ -46,6 +46,19 @@ def test_the_order_does_not_matter(values):
     assert sketch_of(values).read().buckets == sketch_of(reversed(values)).read().buckets
 
 
+@given(
+    st.lists(st.one_of(st.none(), st.just(0.0), st.floats(min_value=-1, max_value=1e10))),
+    st.lists(st.floats(min_value=1e-5, max_value=1e8)),
+)
+def test_many_at_once_are_as_one_after_the_other(values, before):
+    one_by_one, at_once = sketch_of(before), sketch_of(before)
+    for value in values:
+        if value is not None:
+            one_by_one.add(value)
+    at_once.add_all(values)
+    assert at_once.read() == one_by_one.read()
+
+
 @pytest.mark.parametrize("value", [-1.0, float("nan"), float("inf"), 1e10])
 def test_what_is_no_duration_is_not_counted(value):
     assert sketch_of([value]).read().count == 0
