@@ -8,26 +8,29 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import count, islice, takewhile
+from itertools import count, islice
+from tempfile import TemporaryFile
 
 import redis
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from stream.bench.live import Plan as LivePlan
 from stream.bench.live import live
-from stream.bench.messages import Outgoing, outgoing
+from stream.bench.messages import outgoing
 from stream.bench.processes import Labels, Watched, samples_in, wait_for, watched
 from stream.bench.publisher import Packer, publish
-from stream.bench.traffic import PREFIX, PRODUCER, Cluster, Event, Traffic
+from stream.bench.traffic import PREFIX, PRODUCER, Event, Traffic
 
+from .made_ahead import store, stored
 from .servers import workload
 
 _LOOK = 0.05
 _BETWEEN_PROBES = 0.05
-_PATIENCE = 1.1
-"""Times the duration that was asked for, after which no more is published."""
-_MADE_AHEAD = 30_000
-"""Messages that give the share of messages to events."""
+_MAKING = 10e-6
+"""Seconds in which an event is made and stored, at most: when those that are made now will happen.
+Where it takes longer they come late, all of them alike."""
+_STARTING = 3.0
+"""Seconds in which a service starts."""
 
 
 class Loaded(Struct, frozen=True):
@@ -85,38 +88,39 @@ def load(
         scraped_every: seconds between two scrapes; None: the page is not read meanwhile.
     """
     events = int(pace * seconds)
-    made = traffic or Traffic(rate=pace)
-    few = workload(min(_MADE_AHEAD, events), seed=1, batch=batch, traffic=made)
-    rate = pace * len(few.messages) / few.events
-    with watched(url, arguments) as service, _scraping(service, scraped_every) as scrapes:
-        visible: list[float] = []
-        looking = threading.Thread(target=_look, args=(url, service, probes, visible))
-        looking.start()
-        before, began = service.cpu_seconds(), time.monotonic()
-        with redis.Redis.from_url(url) as client:
-            pack = Packer().pack
-            messages = _lively(made, events, batch, until=began + seconds * _PATIENCE)
-            done = publish(client, (pack(each) for each in messages), rate=rate)
-        looking.join()
-        expected = done.events + probes
-        wait_for(lambda: service.decoded() >= expected or service.shed() > 0)
-        cpu, seconds = service.cpu_seconds() - before, time.monotonic() - began
-        page = service.page.get() or ""
-        return Loaded(
-            events=done.events,
-            messages=done.messages,
-            pace=done.events / done.seconds,
-            decoded=int(_sum(page, "stream_events_decoded_total")) - probes,
-            shed=int(_sum(page, "stream_frames_shed_total")),
-            disconnections=int(_sum(page, "stream_source_lost_total")),
-            cpu=cpu,
-            seconds=seconds,
-            loop_p99=_quantile(samples_in(page, "stream_loop_delay_seconds_bucket"), 0.99),
-            visible=tuple(sorted(visible)),
-            scrapes=tuple(sorted(scrapes)),
-            series=sum(not line.startswith("#") for line in page.splitlines()),
-            resident_bytes=service.resident_bytes(),
-        )
+    begins_at = time.time() + events * _MAKING + _STARTING
+    made = structs.replace(traffic or Traffic(rate=pace), began_at=begins_at)
+    with TemporaryFile() as file:
+        messages = outgoing(islice(made.events(), events), batch=batch)
+        rate = pace * store(map(Packer().pack, messages), file) / events
+        with watched(url, arguments) as service, _scraping(service, scraped_every) as scrapes:
+            visible: list[float] = []
+            looking = threading.Thread(target=_look, args=(url, service, probes, visible))
+            time.sleep(max(0.0, begins_at - time.time()))  # or they would come from the future
+            looking.start()
+            before, began = service.cpu_seconds(), time.monotonic()
+            with redis.Redis.from_url(url) as client:
+                done = publish(client, stored(file), rate=rate)
+            looking.join()
+            wait_for(lambda: service.decoded() >= events + probes or service.shed() > 0)
+            cpu, seconds = service.cpu_seconds() - before, time.monotonic() - began
+            page = service.page.get() or ""
+            resident = service.resident_bytes()
+    return Loaded(
+        events=done.events,
+        messages=done.messages,
+        pace=done.events / done.seconds,
+        decoded=int(_sum(page, "stream_events_decoded_total")) - probes,
+        shed=int(_sum(page, "stream_frames_shed_total")),
+        disconnections=int(_sum(page, "stream_source_lost_total")),
+        cpu=cpu,
+        seconds=seconds,
+        loop_p99=_quantile(samples_in(page, "stream_loop_delay_seconds_bucket"), 0.99),
+        visible=tuple(sorted(visible)),
+        scrapes=tuple(sorted(scrapes)),
+        series=sum(not line.startswith("#") for line in page.splitlines()),
+        resident_bytes=resident,
+    )
 
 
 class Flood(Struct, frozen=True):
@@ -156,17 +160,6 @@ def quantile(ascending: Sequence[float], share: float) -> float:
     if not ascending:
         return float("inf")
     return ascending[min(len(ascending) - 1, int(share * len(ascending)))]
-
-
-def _lively(traffic: Traffic, events: int, batch: int, *, until: float) -> Iterator[Outgoing]:
-    """Messages of events that happen now, made while they are published.
-
-    Fewer where that takes too long: then the machine cannot publish at this pace.
-    """
-    cluster = Cluster(traffic)
-    cluster.go_on(time.time(), rate=traffic.rate)
-    made = takewhile(lambda _: time.monotonic() < until, cluster.events())
-    return outgoing(islice(made, events), batch=batch)
 
 
 def _sum(page: str, name: str) -> float:
