@@ -103,7 +103,7 @@ def read_lines(block: bytes) -> list[Read]:
 
 
 def _line_ends(block: bytes) -> int:
-    """Count them, in a third of the time that ``bytes.count`` takes for lines of some hundred bytes.
+    """Count them, for lines of some hundred bytes in a third of the time of ``bytes.count``.
 
     That compares byte by byte; looking for the next is the C library's, which does not.
     """
