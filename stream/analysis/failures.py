@@ -14,7 +14,7 @@ from ..sinks.redaction import Redaction
 from .bounded import Groups
 from .outcomes import UNNAMED
 from .report import FailureRow, UnfinishedRow
-from .scope import GIVEN_UP, last_instant
+from .scope import last_instant
 
 CAPTURE_ENDED: Final = "capture_ended"
 _SILENT: Final = "silent"
@@ -103,7 +103,8 @@ class Unfinished:
     """Groups tasks that were given up or stuck."""
 
     def __init__(self) -> None:
-        self._reasons: dict[str, str] = {}
+        self.reasons: dict[str, str] = {}
+        """Why tasks were given up whose records are still to come, by uuid."""
         self._groups: Groups[tuple[What, str, str], _Unfinished] = Groups(
             _GROUPS, ("UNKNOWN", OTHER, OTHER), _Unfinished
         )
@@ -115,21 +116,20 @@ class Unfinished:
 
     def note_reason(self, ended: AttemptEnded, *, after_the_end: bool) -> None:
         """Keep why a delivery was given up until the record of its task comes."""
-        if len(self._reasons) < _ENDS_WITHOUT_RECORD:
+        if len(self.reasons) < _ENDS_WITHOUT_RECORD:
             # After the end all is silent; that a worker had been lost before is still true.
             is_open = after_the_end and ended.reason == _SILENT
-            self._reasons[ended.uuid] = CAPTURE_ENDED if is_open else ended.reason or ""
+            self.reasons[ended.uuid] = CAPTURE_ENDED if is_open else ended.reason or ""
 
     def take_task(self, record: TaskRecord) -> None:
         """Count a task whose state is LOST or UNKNOWN."""
-        reason = f"{self._reasons.pop(record.uuid, '') or 'unknown'}, {_reached(record)}"
+        reason = f"{self.reasons.pop(record.uuid, '') or 'unknown'}, {_reached(record)}"
         what: What = "LOST" if record.state is State.LOST else "UNKNOWN"
         self._count(what, record.name, reason=reason, of=record)
 
     def forget_reason(self, record: TaskRecord) -> None:
         """Drop the reason of a task that ended well after all."""
-        if self._reasons:
-            self._reasons.pop(record.uuid, None)
+        self.reasons.pop(record.uuid, None)
 
     def take_stuck(self, effect: StuckBegan | StuckEnded) -> None:
         """Count a task that began to be stuck, or see for how long one was."""
@@ -162,11 +162,6 @@ class Unfinished:
             for (what, task, reason), group in self._groups.items()
         ]
         return tuple(sorted(rows, key=lambda row: (-row.tasks, row.what, row.task, row.reason)))
-
-
-def is_given_up(state: State) -> bool:
-    """Whether nobody told how it ended."""
-    return state in GIVEN_UP
 
 
 def _reached(record: TaskRecord) -> str:

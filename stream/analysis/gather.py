@@ -28,13 +28,13 @@ from ..sinks.base import Selective
 from ..sinks.identity import origin
 from ..wire.capture_lines import Header
 from .bounded import Looks, Pace, Top
-from .failures import Failures, Unfinished, is_given_up
+from .failures import Failures, Unfinished
 from .families import Families
 from .fleet import Fleet, Queues
 from .outcomes import UNNAMED, Outcomes
 from .records import Records
 from .report import VERSION, Coverage, Recording, Report, SlowRun, Throughput
-from .scope import Scope
+from .scope import GIVEN_UP, Scope
 from .sketch import MOST
 from .tally import Tally
 
@@ -103,7 +103,7 @@ class Gathering(Selective):
     # -- effects -------------------------------------------------------------------------------
 
     def _on_attempt(self, ended: AttemptEnded) -> None:
-        if is_given_up(ended.state):
+        if ended.state in GIVEN_UP:
             self._unfinished.note_reason(ended, after_the_end=self._closed)
             return  # when it ended, if it did, is not known
         scope = self.scope
@@ -133,9 +133,9 @@ class Gathering(Selective):
             return
         self._outcomes.take_task(record)
         self._families.take(record)
-        if is_given_up(record.state):
+        if record.state in GIVEN_UP:
             self._unfinished.take_task(record)
-        else:
+        elif self._unfinished.reasons:
             self._unfinished.forget_reason(record)
 
     def _on_stuck(self, effect: StuckBegan | StuckEnded) -> None:

@@ -63,7 +63,8 @@ class TaskTable:
     def enter(self, task: Task, slot: int) -> None:
         """Take in a task that was not known."""
         if self.in_order:
-            task.first_seen = self._reserved.pop(task.uuid, 0) or self.next_number()
+            reserved = self._reserved.pop(task.uuid, 0) if self._reserved else 0
+            task.first_seen = reserved or self.next_number()
         self.by_uuid[task.uuid] = task
         self.in_flight += 1
         task.slot = slot
