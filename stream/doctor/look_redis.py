@@ -96,21 +96,31 @@ def any_server(broker: Broker) -> RedisAddress:
 
 
 async def _grants(connection: Connection, wanted: Wanted, user: str) -> Grants:
-    needs: list[Need] = []
+    tried: tuple[Tried, ...] = ()
     if wanted.measured:
         queues = await _queues(connection, wanted)
         layout, peek, held = wanted.options.layout, wanted.peek, wanted.held
-        needs += needs_of_queues(layout, queues, peek=peek, held=held)
+        needs = needs_of_queues(layout, queues, peek=peek, held=held)
+        tried = await _try(connection, needs)
+    places = await _try_places(connection, tried)
     if wanted.subscribed:
         # The master or any other server: only the database matters for the channel.
         events = RedisEvents(
             connection.address, "", exchange=wanted.exchange, options=wanted.options
         )
-        needs += needs_of_events(events.patterns(connection.address.db)[0])
+        needs = needs_of_events(events.patterns(connection.address.db)[0])
+        # Last: from then on the server takes nothing else, and sends what is published.
+        tried += await _try(connection, needs, subscribing=True)
+    return Grants(user, tried, places)
+
+
+async def _try(
+    connection: Connection, found: Iterable[Need], *, subscribing: bool = False
+) -> tuple[Tried, ...]:
+    needs = list(found)
     commands: list[Command] = [need.words for need in needs]
-    replies = await connection.pipeline(commands)
-    tried = tuple(_tried(need, reply) for need, reply in zip(needs, replies, strict=True))
-    return Grants(user, tried, await _try_places(connection, tried))
+    replies = await connection.pipeline(commands, subscribing=subscribing)
+    return tuple(_tried(need, reply) for need, reply in zip(needs, replies, strict=True))
 
 
 async def _queues(connection: Connection, wanted: Wanted) -> list[str]:

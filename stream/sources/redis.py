@@ -21,10 +21,9 @@ from .base import Put
 from .broker import Broker, SentinelBroker
 from .flow import GATHERING, Flow
 from .reach import reach
-from .resp import Connection, Reply
+from .resp import MESSAGE_WORDS, Connection, Reply, is_message
 from .transport import TransportOptions
 
-_PMESSAGE_WORDS = 4  # pmessage, pattern, channel, payload: no other reply is that long
 _REDIS = Transport.REDIS
 _DEFAULTS = TransportOptions()
 
@@ -110,7 +109,7 @@ class RedisEvents:
         messages: list[Reply] = []
         while len(answers) < len(patterns):
             for reply in await connection.receive_soon():
-                (messages if _is_message(reply) else answers).append(reply)
+                (messages if is_message(reply) else answers).append(reply)
         if isinstance(answers[0], ReplyError):
             doing, grant = f"subscribe to {patterns[0]}", f"+psubscribe '&{patterns[0]}'"
             raise connection.explain(answers[0], doing, grant)
@@ -139,11 +138,7 @@ class RedisEvents:
             return [
                 Message(received_at, name, _REDIS, reply[2], reply[3])  # type: ignore[index, arg-type] # RESP2: a list of 4 is a pmessage
                 for reply in replies
-                if len(reply) == _PMESSAGE_WORDS  # type: ignore[arg-type] # the except below
+                if len(reply) == MESSAGE_WORDS  # type: ignore[arg-type] # the except below
             ]
         except TypeError:  # an error among them
             return self._frames([each for each in replies if isinstance(each, list)], received_at)
-
-
-def _is_message(reply: Reply) -> bool:
-    return isinstance(reply, list) and len(reply) == _PMESSAGE_WORDS

@@ -35,6 +35,8 @@ _READ_BYTES = 256 * 1024
 _FED_BYTES = 24 * 1024
 # hiredis frees its buffer after each read that outgrew this: keep one that fits a read.
 _KEPT_BYTES = 1024 * 1024
+MESSAGE_WORDS = 4
+"""Of a ``pmessage``; the confirmation of a subscription and a pong have fewer."""
 _NOTHING = object()
 _TRANSIENT = frozenset(("LOADING", "MASTERDOWN", "BUSY", "TRYAGAIN"))
 _CLUSTER = frozenset(("MOVED", "ASK", "CROSSSLOT", "CLUSTERDOWN"))
@@ -120,8 +122,15 @@ class Connection:
         except TimeoutError as exc:
             self._lost(exc)
 
-    async def pipeline(self, commands: Sequence[Command]) -> list[Reply]:
+    async def pipeline(
+        self, commands: Sequence[Command], *, subscribing: bool = False
+    ) -> list[Reply]:
         """Send all, return one reply for each; a refused command's reply is a `ReplyError`.
+
+        Args:
+            commands: what to send.
+            subscribing: one of them subscribes to a pattern: what is published meanwhile is no
+                reply, and is passed over.
 
         Raises:
             LostError: the connection broke, or the server cannot answer now (it is loading).
@@ -130,7 +139,8 @@ class Connection:
         await self.send(*commands)
         replies: list[Reply] = []
         while len(replies) < len(commands):
-            replies += await self.receive_soon()
+            received = await self.receive_soon()
+            replies += [each for each in received if not (subscribing and is_message(each))]
         for reply in replies:
             if isinstance(reply, ReplyError) and _code(reply) in _FATAL:
                 raise self.explain(reply, "answer", "")
@@ -190,6 +200,11 @@ class Connection:
         garbled = isinstance(exc, HiredisError)
         reason = "the answer is not the Redis protocol" if garbled else why(exc)
         raise LostError(f"Redis at {self.address.redacted}: {reason}.") from exc
+
+
+def is_message(reply: Reply) -> bool:
+    """Whether what came on a connection that subscribed to patterns is a message."""
+    return isinstance(reply, list) and len(reply) == MESSAGE_WORDS
 
 
 @asynccontextmanager

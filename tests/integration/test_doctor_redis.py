@@ -9,6 +9,8 @@ import msgspec
 import pytest
 
 from stream.doctor.diagnosis import Diagnosis, Step, Verdict
+from stream.doctor.look_redis import Wanted, look_at_redis
+from stream.sources.broker import parse_broker
 from tests.app_under_test import make_app
 from tests.doctor.findings import (
     ACCESS,
@@ -52,6 +54,29 @@ async def test_a_wrong_password_is_told_after_reaching(valkey, credentials):
         (Step.AUTHENTICATED, Verdict.BROKEN),
     ]
     assert is_advised(checkup)
+
+
+async def test_what_is_published_while_it_subscribes_is_no_answer(valkey):
+    over = threading.Event()
+
+    def publish():
+        with valkey.client() as client:
+            while not over.is_set():
+                with client.pipeline(transaction=False) as many:
+                    for _ in range(100):
+                        many.publish("/0.celeryev/worker.heartbeat", b"{}")
+                    many.execute()
+
+    publisher = threading.Thread(target=publish)
+    publisher.start()
+    try:
+        broker, options = parse_broker(valkey.url, {})
+        wanted = Wanted(options, "celeryev", ())
+        seen = [await look_at_redis(broker, wanted) for _ in range(20)]
+    finally:
+        over.set()
+        publisher.join()
+    assert {each.denial for look in seen for each in look.grants.tried} == {None}
 
 
 async def test_a_database_that_is_not_there_is_told(valkey):

@@ -102,7 +102,8 @@ def test_on_redis_nothing_of_ours_writes_while_an_application_works(valkey, tmp_
         results = submit(app)  # waits in the queue, to be looked at
         wait_for(lambda: service.total("celery_queue_depth", queue="celery") > 0)
         with celery_worker(APP, valkey.url):
-            assert run_command("doctor", "--wait", "1", "--broker", valkey.url).code == 0
+            ended = run_command("doctor", "--wait", "1", "--broker", valkey.url)
+            assert ended.code == 0, ended.output
             wait_for(lambda: all(result.ready() for result in results), 60)
             wait_for(lambda: service.total("celery_task_finished_total") >= len(results), 30)
             counted = hidden_commands(valkey)
