@@ -17,7 +17,7 @@ from ..sources.broker import Alternates, Broker, SentinelBroker
 from ..sources.poll import Poll
 from ..sources.reach import reach
 from ..sources.redis import RedisEvents
-from ..sources.resp import Command, Connection, Reply
+from ..sources.resp import MESSAGE_WORDS, Command, Connection, Reply
 from ..sources.stages import Stage
 from ..sources.transport import TransportOptions
 from ..wire.keys import glob_of
@@ -40,7 +40,6 @@ _MOST_QUEUES = 200
 _MOST_CHANNELS = 5
 # Each takes any key: for one of another type Redis says so, which is an answer as well.
 _KEYED = ("LLEN", "ZCARD", "SMEMBERS")
-_PMESSAGE_WORDS = 4
 
 
 class Wanted(Struct, frozen=True):
@@ -176,7 +175,7 @@ async def overhear(
             await connection.send(("PSUBSCRIBE", f"*{glob_of(exchange)}*"))
             while len(heard) < _MOST_CHANNELS:
                 for reply in await connection.receive():
-                    if isinstance(reply, list) and len(reply) == _PMESSAGE_WORDS:
+                    if isinstance(reply, list) and len(reply) == MESSAGE_WORDS:
                         head, found, _ = bytes(reply[2]).partition(mark)  # type: ignore[arg-type] # a channel
                         heard.add((head + found).decode(errors="replace"))
     return tuple(sorted(heard.difference(ours)))
