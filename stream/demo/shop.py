@@ -53,7 +53,7 @@ def _chance(probability: float) -> bool:
 
 
 def _work(least: float, most: float) -> None:
-    time.sleep(random.uniform(least, most))  # noqa: S311
+    time.sleep(random.uniform(least, most))  # noqa: S311 - what the task does; no secret
 
 
 @app.task(name="orders.place")
@@ -118,4 +118,4 @@ def add_up(prices: list[int]) -> int:
 @app.task(name="reports.daily")
 def daily(seconds: float) -> None:
     """Take far longer than anybody expected."""
-    time.sleep(seconds)
+    time.sleep(seconds)  # what it does
