@@ -6,6 +6,7 @@ receiver has taken what was made. What a receiver refuses, or does not take for 
 and told; nothing goes to a spool, since the capture itself can be sent again.
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Final, TypeVar
 
@@ -71,7 +72,7 @@ class Exporting:
 
     Args:
         settings: where to, and what.
-        patience: seconds in which a receiver has to take something.
+        patience: seconds in which a receiver whose requests fail has to take something.
 
     Raises:
         ConfigError: there is no endpoint.
@@ -97,11 +98,13 @@ class Exporting:
             raise ConfigError("--export needs a receiver: set OTEL_EXPORTER_OTLP_ENDPOINT")
         self._sampler = Sampler(settings.spans)
         self._closed = False
+        self._failures: Counter[Signal] = Counter()
         self.problems: dict[Signal, str] = {}
         """Why a request failed last, of the signals of which one did."""
 
     def _tell(self, occurrence: Occurrence) -> None:
         if isinstance(occurrence, ExportFailed):
+            self._failures[occurrence.signal] += 1
             self.problems[occurrence.signal] = occurrence.reason
 
     # -- what is told --------------------------------------------------------------------------
@@ -195,16 +198,25 @@ class Exporting:
             await self._drained(self._metrics.buffer, min(items, _WAITING_COLLECTIONS))
 
     async def _drained(self, buffer: Buffer[T], items: int) -> None:
-        """Wait until no more than *items* wait; with 0 not even on the way."""
+        """Wait until no more than *items* wait; with 0 not even on the way.
+
+        A receiver that has taken nothing for as long as we have patience is given up if a request
+        has failed meanwhile. If none has, it has not been asked yet, by a machine that is slow, or
+        may still answer: how long that may take is a setting of its own.
+        """
+        signal = buffer.signal
         while (ledger := buffer.statistics()).waiting > items:
+            failures = self._failures[signal]
             with anyio.move_on_after(self._patience) as waited:
                 await buffer.until(lambda: buffer.statistics().waiting <= items)
-            if waited.cancelled_caught and buffer.statistics().waiting >= ledger.waiting:
-                raise RefusedError(self._complaint(buffer.signal))
+            if not waited.cancelled_caught or buffer.statistics().waiting < ledger.waiting:
+                continue
+            if self._failures[signal] > failures:
+                raise RefusedError(self._complaint(signal))
 
     def _complaint(self, signal: Signal) -> str:
-        reason = self.problems.get(signal, "no answer")
-        return f"the receiver of {signal} has taken nothing for {self._patience:g} s: {reason}"
+        seconds, reason = f"{self._patience:g} s", self.problems[signal]
+        return f"the receiver of {signal} has taken nothing for {seconds}: {reason}"
 
     async def _end(self, seconds: float) -> None:
         await self._telemetry.flush(seconds)

@@ -141,8 +141,8 @@ def test_what_a_receiver_refuses_is_told_and_fails(receiver, capsys):
 
 def test_a_receiver_that_takes_nothing_ends_the_reading_with_a_sentence():
     url = f"http://127.0.0.1:{free_port()}"
-    export = Exporting(load(env={"OTEL_EXPORTER_OTLP_ENDPOINT": url}), patience=0.3)
-    with pytest.raises(RefusedError, match=r"has taken nothing for 0\.3 s: Connection refused"):
+    export = Exporting(load(env={"OTEL_EXPORTER_OTLP_ENDPOINT": url}), patience=0.01)
+    with pytest.raises(RefusedError, match=r"has taken nothing for 0\.01 s: Connection refused"):
         Reading([CAPTURE], export=export).read()
     assert not export.is_complete
     assert all(each.balanced and not each.sent for each in export.ledgers().values())
