@@ -28,8 +28,9 @@ from ..wire.codec import decode
 
 _MOST_TASKS: Final = 200_000
 """Task ids that are remembered: some seconds of the busiest cluster."""
-_SETTLED: Final = 1.0
-"""Seconds after which a task that is received was not sent before we listened, unless it waited."""
+_SETTLED: Final = 2.0
+"""Seconds after which a task that is received was not sent before we listened, unless it waited:
+a worker keeps what it tells of a task for a second at most, to send many at once."""
 
 
 class HeardWorker(Struct, frozen=True):
