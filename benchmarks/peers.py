@@ -18,9 +18,9 @@ import redis
 from msgspec import Struct
 
 from stream.bench.processes import Page, cpu_seconds, process, resident_bytes, samples_in, wait_for
+from tests.servers import free_port
 
 from .servers import Measured, Workload, to_redis, wait_for_subscriber
-from .sockets import free_port
 
 PACE = 15_000.0
 """Events a second: more than any of them takes, so that none of them waits. The server keeps the

@@ -365,13 +365,6 @@ def attributes_of(pairs: Any) -> Attributes:
     return {pair.key: _value(pair.value) for pair in pairs}
 
 
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _value(value: AnyValue) -> Any:
     kind = value.WhichOneof("value")
     if kind is None:
@@ -418,5 +411,4 @@ __all__ = [
     "Receiver",
     "Request",
     "attributes_of",
-    "free_port",
 ]

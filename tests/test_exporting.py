@@ -16,8 +16,8 @@ from stream.errors import RefusedError
 from stream.exporting import Exporting
 from stream.reading import Reading
 from tests.collector import Collector
-from tests.otlp import LOGS, METRICS, TRACES, Answer, Receiver, free_port
-from tests.servers import ROOT
+from tests.otlp import LOGS, METRICS, TRACES, Answer, Receiver
+from tests.servers import ROOT, free_port
 
 CAPTURES = Path(__file__).parent / "captures"
 CAPTURE = str(CAPTURES / "redis-5.7.0-core-prefork" / "raw.jsonl.gz")

@@ -6,7 +6,8 @@ from stream.config import OtlpSettings
 from stream.doctor.diagnosis import Step, Verdict
 from stream.doctor.judge_export import judge_export
 from stream.doctor.look_export import look_at_export, targets_of
-from tests.otlp import LOGS, METRICS, TRACES, Answer, Receiver, free_port
+from tests.otlp import LOGS, METRICS, TRACES, Answer, Receiver
+from tests.servers import free_port
 
 pytestmark = pytest.mark.anyio
 

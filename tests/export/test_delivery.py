@@ -6,7 +6,8 @@ from hypothesis import strategies as st
 from stream.backoff import Backoff, spread
 from stream.occurrences import Drop
 from tests.export.rig import SECONDS, Rig, drafts, names, running, sizes
-from tests.otlp import Answer, Receiver, free_port
+from tests.otlp import Answer, Receiver
+from tests.servers import free_port
 
 pytestmark = pytest.mark.anyio
 

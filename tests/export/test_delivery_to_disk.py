@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from stream.export.circuit import State
 from stream.occurrences import Drop, ItemsSpooled, SpoolFailed
 from tests.export.rig import SECONDS, Rig, drafts, names, running, sizes
-from tests.otlp import Answer, Receiver, free_port
+from tests.otlp import Answer, Receiver
+from tests.servers import free_port
 
 pytestmark = pytest.mark.anyio
 

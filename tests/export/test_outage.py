@@ -7,7 +7,8 @@ import pytest
 
 from stream.occurrences import Drop
 from tests.export.rig import Rig, drafts, running
-from tests.otlp import Receiver, free_port
+from tests.otlp import Receiver
+from tests.servers import free_port
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,8 @@ from stream.config import OtlpSettings
 from stream.export.post import Later, Poster, Refused, Taken, TooLarge
 from stream.export.target import target_for
 from stream.occurrences import Signal
-from tests.otlp import Answer, Receiver, free_port
+from tests.otlp import Answer, Receiver
+from tests.servers import free_port
 
 TIMEOUT = 20.0
 

@@ -18,7 +18,8 @@ from stream.config import OtlpSettings
 from stream.export.records import Log, Severity, Span, SpanKind
 from stream.export.telemetry import Telemetry
 from stream.occurrences import Drop, Exported, ExportFailed, Signal
-from tests.otlp import LOGS, METRICS, TRACES, Answer, Receiver, free_port
+from tests.otlp import LOGS, METRICS, TRACES, Answer, Receiver
+from tests.servers import free_port
 
 pytestmark = pytest.mark.anyio
 

@@ -8,8 +8,8 @@ import sys
 
 from tests.app_under_test import make_app
 from tests.integration.service import running
-from tests.otlp import Receiver, free_port
-from tests.servers import APP, ROOT, celery_worker, wait_for
+from tests.otlp import Receiver
+from tests.servers import APP, ROOT, celery_worker, free_port, wait_for
 
 TASKS = 60
 
