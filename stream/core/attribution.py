@@ -23,6 +23,7 @@ EndEvent: TypeAlias = (
     TaskSucceeded | TaskFailed | TaskRetried | TaskRejected | TaskRevoked | TaskCancelled
 )
 _HELD: Final = frozenset({State.RECEIVED, State.STARTED})
+_STARTED: Final = State.STARTED
 
 
 def same(clock: int, other_clock: int, at: float | None, other_at: float) -> bool:
@@ -40,20 +41,22 @@ def to_end(event: EndEvent, here: list[Delivery]) -> Delivery | None:
     its start may be among the lost events, and nothing succeeds after having asked for a retry.
     """
     open_here = [each for each in here if each.state in _HELD]
+    if len(open_here) == 1 and open_here[0].state is _STARTED:  # nearly always
+        return open_here[0]
     if isinstance(event, TaskSucceeded):
         open_here = [
             each
             for each in open_here
-            if each.state is State.STARTED or each.eta is None or each.eta <= event.timestamp
+            if each.state is _STARTED or each.eta is None or each.eta <= event.timestamp
         ]
-    elif started := [each for each in open_here if each.state is State.STARTED]:
+    elif started := [each for each in open_here if each.state is _STARTED]:
         open_here = started
     if not open_here:
         return None
     choose = min if isinstance(event, TaskRetried) else max
     retries = choose(each.retries for each in open_here)
     attempt = [each for each in open_here if each.retries == retries]
-    started = [each for each in attempt if each.state is State.STARTED]
+    started = [each for each in attempt if each.state is _STARTED]
     if len(started) > 1 and isinstance(event, TaskSucceeded) and event.runtime is not None:
         began_at = event.timestamp - event.runtime
         return min(started, key=lambda each: abs((each.started_at or 0.0) - began_at))

@@ -22,6 +22,11 @@ MAX_DELIVERIES: Final = 64
 _RETURNED: Final = frozenset({State.REQUEUED, State.CANCELLED})
 """Ends of a delivery after which the broker gives the message to somebody else."""
 _CLAMPED: Final = Odd(Oddity.SKEW_CLAMPED)
+# Looked up once: a member of an enumeration costs 50 ns at each access on Python 3.11.
+_STARTED: Final = State.STARTED
+_SUCCESS: Final = State.SUCCESS
+_RETRY: Final = State.RETRY
+_FAILURE: Final = State.FAILURE
 
 Failure = tuple[str | None, str | None, str | None]
 """Class, exception and traceback."""
@@ -70,7 +75,7 @@ class Progress:
         """Close a delivery and tell it, once: a real end after an inferred one is only noted."""
         lane = delivery.lane
         told = delivery.inferred
-        if delivery.state is State.STARTED and lane is not None:
+        if delivery.state is _STARTED and lane is not None:
             stop_running(lane, task.uuid)
         delivery.state, delivery.inferred = state, inferred
         if told:
@@ -86,7 +91,7 @@ class Progress:
             and delivery.ended_at is not None
         ):
             delivery.run = self._clamp(delivery.ended_at - delivery.started_at)
-        if state is State.SUCCESS and delivery.run is not None:
+        if state is _SUCCESS and delivery.run is not None:
             self._ran(task.kind, delivery.run)
         wait, trace, arguments = delivery.wait, delivery.trace, delivery.arguments
         self._emit(
@@ -141,7 +146,7 @@ class Progress:
 
     def _next(self, task: Task, ended: Delivery) -> Delivery:
         """The delivery that should have followed one that ended, and of which nothing was seen."""
-        if ended.state is State.RETRY:
+        if ended.state is _RETRY:
             delivery = Delivery(ended.retries + 1)
         else:
             delivery = again(task, ended.retries)
@@ -268,7 +273,7 @@ class Progress:
                 state,
                 decided.inferred,
                 task.root_id,
-                task.error_type if state is State.FAILURE else None,
+                task.error_type if state is _FAILURE else None,
                 reason,
                 decided.retries + (decided.lane is not None or decided.sent_at is not None),
                 decided.run,
@@ -320,7 +325,7 @@ def again(task: Task, retries: int, lane: Lane | None = None) -> Delivery:
 def leave_lanes(task: Task) -> None:
     """A task is forgotten: runs of it that never ended, beside one that did, are over."""
     for delivery in task.deliveries():
-        if delivery.state is State.STARTED and delivery.lane is not None:
+        if delivery.state is _STARTED and delivery.lane is not None:
             stop_running(delivery.lane, task.uuid)
 
 

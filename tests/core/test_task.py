@@ -1,13 +1,16 @@
 """What the deliveries of a task say together."""
 
 import itertools
+from functools import reduce
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from stream.core.kinds import Kind
 from stream.core.lanes import Lane
 from stream.core.states import State
-from stream.core.task import Delivery, Task, better, outcome, waiting_state
+from stream.core.task import ENDS, Delivery, Task, better, outcome, waiting_state
 from tests.builders import T0
 
 KIND = Kind("app.task", "celery")
@@ -49,6 +52,23 @@ def test_the_deliveries_of_an_attempt_are_found():
     task = task_of(*(delivery(*each) for each in [(0, RETRY), (1, STARTED), (1, RECEIVED, 1)]))
     assert [each.ordinal for each in task.of_attempt(1)] == [0, 1]
     assert task.of_attempt(2) == []
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from(State)), min_size=1))
+def test_of_many_deliveries_those_are_found_that_a_look_at_all_finds(states):
+    here, there = lane(), lane()
+    deliveries = [
+        delivery(retries, state, ordinal, lane=there if ordinal % 3 else here)
+        for ordinal, (retries, state) in enumerate(states)
+    ]
+    task = task_of(*deliveries)
+    everything = list(task.deliveries())
+    highest = max(each.retries for each in deliveries)
+    for retries in range(highest + 2):
+        assert task.of_attempt(retries) == [each for each in everything if each.retries == retries]
+    assert task.on_lane(here) == [each for each in everything if each.lane is here]
+    ends = [each for each in task.of_attempt(highest) if each.state in ENDS]
+    assert outcome(task) is (reduce(better, ends) if ends else None)
 
 
 # -- outcome -------------------------------------------------------------------------------------
