@@ -1,6 +1,5 @@
 """The composition root: settings to a running service. With `brokers`, it names every class."""
 
-import gc
 import signal
 import sys
 import time
@@ -32,6 +31,7 @@ from .config import Settings
 from .core.engine import Engine
 from .errors import StreamError
 from .export.telemetry import Telemetry
+from .garbage import seldom_collected
 from .log import OccurrenceLog, logger
 from .occurrences import Occurrence, Tell
 from .page.telling import Telling
@@ -70,8 +70,6 @@ from .wire.capture_lines import FORMAT, Header
 from .wire.codec import Decoder, in_full
 
 _STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_YOUNG = 20_000
-"""Objects that may be in a cycle before the collector looks at those; Python's own 700."""
 _POLL_AGE = 30.0
 """Seconds: so old may be what is known of the queues, or three polls if that is longer."""
 
@@ -82,13 +80,9 @@ def run(settings: Settings) -> int:
     Raises:
         StreamError: the broker refuses us, the port is taken, or the like.
     """
-    # What was imported stays for good: the collector need not walk it each time, 40 ms of work.
-    gc.collect()
-    gc.freeze()
-    # Of what the hot path makes nothing can be in a cycle; looking less often takes 1 to 2 % off.
-    gc.set_threshold(_YOUNG)
     try:
-        anyio.run(_run_until_signal, settings)
+        with seldom_collected():
+            anyio.run(_run_until_signal, settings)
     except* StreamError as group:
         raise first_problem(group) from None
     return 0

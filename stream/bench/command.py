@@ -12,6 +12,7 @@ from rich.console import Console
 
 from .. import __version__
 from ..export.buffer import Ledger
+from ..garbage import seldom_collected
 from ..occurrences import Signal
 from ..sources.address import redact
 from ..sources.capture import Capture
@@ -108,6 +109,7 @@ def bench(files: Sequence[str], options: Options) -> int:
     with ExitStack() as stack:
         sent_to = stack.enter_context(receiver()) if options.outlet is Outlet.OTLP else None
         advance = stack.enter_context(progress(console, None if files else options.events))
+        stack.enter_context(seldom_collected())  # as the service is
         found = Measurement(
             _source(files, options),
             options.outlet,

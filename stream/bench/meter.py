@@ -107,10 +107,11 @@ class Meter:
     def _hear(self, phase: str, _: dict[str, int]) -> None:
         if not self._counts:
             return
+        # Of this thread: others compress and send meanwhile.
         if phase == "start":
-            self._collecting_from = time.process_time()
+            self._collecting_from = time.thread_time()
             return
-        took = time.process_time() - self._collecting_from
+        took = time.thread_time() - self._collecting_from
         self._collections += 1
         self._collecting += took
         self._longest = max(self._longest, took)
