@@ -53,7 +53,7 @@ from .sinks.history import History
 from .sinks.logs import log_bytes
 from .sinks.otel_metrics import metrics_data
 from .sinks.recorder import Recorder
-from .sinks.redaction import Redaction
+from .sinks.redaction import redaction_of
 from .sinks.sampling import Sampler
 from .sinks.spans import SpanSink, draft_bytes, together
 from .sinks.stdout import JsonLines
@@ -305,13 +305,13 @@ def _history(settings: Settings) -> History | None:
     """What the page shows of what ended; None where there is no page."""
     if not settings.page.enabled:
         return None
-    return History(settings.page.history, Redaction(settings.log_records.redact))
+    return History(settings.page.history, redaction_of(settings.log_records.redact))
 
 
 def _telling(settings: Settings) -> Telling:
     records, page = settings.log_records, settings.page
     return Telling(
-        Redaction(records.redact),
+        redaction_of(records.redact),
         arguments=page.arguments or records.arguments,
         results=page.arguments or records.results,
         argument_characters=records.argument_characters,
@@ -346,7 +346,7 @@ def _recorder(settings: Settings, watched: Mapping[str, _Watched], tell: Tell) -
     rotation = Rotation(capture.max_bytes, capture.max_age, capture.keep)
     return Recorder(
         CaptureSet(Path(capture.dir), header, rotation),
-        editor=Editor(mode, Redaction(settings.log_records.redact)),
+        editor=Editor(mode, redaction_of(settings.log_records.redact)),
         tell=tell,
         max_frames=capture.buffer_frames,
         max_bytes=capture.buffer_bytes,

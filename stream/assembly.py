@@ -9,7 +9,7 @@ from .export.telemetry import Telemetry
 from .sinks.aggregate import Aggregate
 from .sinks.logs import LogSink
 from .sinks.metrics import MetricsSink
-from .sinks.redaction import Redaction
+from .sinks.redaction import redaction_of
 from .sinks.sampling import Sampler
 from .sinks.spans import SpanSink
 from .sinks.stdout import JsonLines
@@ -80,7 +80,7 @@ def span_sink(
         telemetry.resources,
         system=system,
         settings=settings.spans,
-        redaction=Redaction(settings.log_records.redact),
+        redaction=redaction_of(settings.log_records.redact),
         sampler=sampler,
         broker=broker,
     )

@@ -26,7 +26,7 @@ from . import record_table as table
 from .exceptions import exception_attributes, message_of, trimmed
 from .identity import attempt, origin, process_span_id, record_uid
 from .record_table import RecordKind
-from .redaction import Redaction
+from .redaction import Redaction, redaction_of
 
 Fields: TypeAlias = list[tuple[str, Value | None]]
 """What a record tells; None where no event told it."""
@@ -52,7 +52,7 @@ class Observed(Struct, frozen=True, eq=False):
 def observed(resources: Resources, settings: RecordSettings, broker: str | None = None) -> Observed:
     """Decide once what is told of every task."""
     ends = {**table.ENDS, State.SUCCESS: table.COMPLETED} if settings.lifecycle else table.ENDS
-    return Observed(resources, settings, Redaction(settings.redact), ends, broker)
+    return Observed(resources, settings, redaction_of(settings.redact), ends, broker)
 
 
 def began_record(began: AttemptBegan, observed: Observed) -> Log | None:

@@ -27,6 +27,10 @@ _LONGEST_KEY: Final = 200
 _DEEPEST: Final = 16
 """Celery shows three levels. Keeps secrets within secrets from taking quadratic time."""
 _KNOWN_KEYS: Final = 4096
+_KNOWN_PATTERNS: Final = 16
+_KNOWN_TEXTS: Final = 256
+_SHORT: Final = 8_192
+"""Characters of a text that is remembered: all together some megabytes."""
 _CUT: Final = "..."
 """At the end of what Celery has shortened."""
 
@@ -76,7 +80,13 @@ class Redaction:
         folded = [each.casefold() for each in patterns]
         secret = re.compile("|".join(map(translate, folded)) or r"(?!)")
         self._is_secret = lru_cache(_KNOWN_KEYS)(secret.match)
-        self._hints = tuple(map(_longest_literal, folded))
+        hints = {_longest_literal(each) for each in folded}
+        # What contains another hint tells nothing more.
+        self._hints = tuple(
+            each for each in hints if not any(map(each.__contains__, hints - {each}))
+        )
+        # While something is down, failure after failure says the same.
+        self._of_known_prose = lru_cache(_KNOWN_TEXTS)(self._of_prose)
 
     def of_values(self, text: str) -> str:
         """Return arguments or a result without secrets; in doubt without what follows, too."""
@@ -88,6 +98,9 @@ class Redaction:
 
     def of_prose(self, text: str) -> str:
         """Return a message or traceback without what it tells as ``key=value``."""
+        return self._of_known_prose(text) if len(text) <= _SHORT else self._of_prose(text)
+
+    def _of_prose(self, text: str) -> str:
         text = without_credentials(text)
         if not self._hints_at_secrets(text):
             return text
@@ -124,6 +137,12 @@ class Redaction:
         for found in _PAIR.finditer(text):
             if self._is_secret(found["key"].casefold()):
                 yield found.end()
+
+
+@lru_cache(_KNOWN_PATTERNS)
+def redaction_of(patterns: tuple[str, ...]) -> Redaction:
+    """Return the one of these patterns: who tells the same texts need not look at each anew."""
+    return Redaction(patterns)
 
 
 def _longest_literal(pattern: str) -> str:
