@@ -149,6 +149,9 @@ def test_zoom_makes_bars_wider_and_back(opened):
     wait_for(lambda: page.inner_text("#shown") == whole)
 
 
+HELD_STILL_MS = 500
+"""Longer than Bokeh waits before it takes a hand that holds still for a long press."""
+
 SHOWN_SECONDS = """() => {
   const { start, end } = Bokeh.documents[0].roots()[0].x_range;
   return (end - start) / 1000;
@@ -166,6 +169,7 @@ def test_a_drag_across_a_chart_zooms_all_of_them(opened):
     x, y = box["x"] + 60, box["y"] + box["height"] / 2
     page.mouse.move(x, y)
     page.mouse.down()
+    page.wait_for_timeout(HELD_STILL_MS)  # people do, and so does a slow machine
     page.mouse.move(x + 60, y, steps=4)
     page.mouse.up()
     wait_for(lambda: page.evaluate(SHOWN_SECONDS) < 5)

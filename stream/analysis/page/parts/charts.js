@@ -9,6 +9,10 @@ const colourOf = (name) =>
 const isNarrow = () => window.innerWidth < 740;
 const hasMouse = matchMedia("(pointer: fine)").matches;
 
+// Who holds still for a moment before dragging means to drag: we know no long press, and Bokeh would
+// take it for one. The longest time that a timer can wait.
+if (hasMouse) Bokeh.require("core/ui_gestures").UIGestures.press_threshold = 2 ** 31 - 1;
+
 const SHORTEST_MS = 20;
 const TIME_FORMATS = {
   microseconds: "%H:%M:%S.%f", milliseconds: "%H:%M:%S.%3N", seconds: "%H:%M:%S",
