@@ -1,5 +1,6 @@
 """The live page in a real browser: it shows, follows, finds, and can be used by everybody."""
 
+import re
 from datetime import UTC, datetime
 
 import pytest
@@ -20,6 +21,7 @@ __all__ = ["chromium", "open_tab"]
 
 IN_FLIGHT = 10_000
 LONG_MS = 100
+HAS_TASK = re.compile("#task")
 RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
 TELLING = Telling(REDACTION, trace_url="https://traces.example/{trace_id}")
 ILL = Health(
@@ -147,6 +149,7 @@ def test_periodic_tasks_are_shown_where_there_are_any_and_late_ones_alarm(open_t
     expect(tab.page.locator("#periodic-link")).to_be_hidden()
     with site(beating()) as shown:
         late = open_tab()
+        late.page.clock.set_fixed_time(datetime.now(UTC))  # else it is 11 s after one
         visit(late, shown)
         rows = late.page.locator("#periodic-rows tr")
         expect(rows).to_have_count(2)
@@ -174,32 +177,46 @@ def test_periodic_tasks_can_be_read_by_everybody(open_tab, width, scheme):
         assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_ten_thousand_tasks_in_flight_make_no_long_task(open_tab):
-    cluster = filled()
+def longest_task(tab, shown, *, search, found):
+    """Milliseconds for which a page that follows and searches kept its browser busy in one go."""
+    tab.page.add_init_script(OBSERVE)
+    visit(tab, shown)
+    cluster = shown.cluster
+    before = cluster.at
+    for step in range(1, 6):
+        shown.do(lambda at=before + step: cluster.run(f"x{at}", at=at, name=f"live.{at}"))
+        expect(tab.page.locator("#tasks-rows, #found").last).to_be_visible()
+        tab.page.wait_for_timeout(300)
+    tab.page.fill("#q", search)
+    expect(tab.page.locator("#found")).to_have_text(found.format(len(cluster.history)))
+    assert tab.complaints == []
+    return max(tab.page.evaluate("window.longTasks"), default=0.0)
+
+
+def test_ten_thousand_tasks_in_flight_make_no_long_task(open_tab, shown):
+    crowded = filled()
     for number in range(IN_FLIGHT):
-        cluster.feed(
-            cluster.shop.sent(f"w{number}", 22.0, name=f"bulk.{number % 50}", queue="bulk")
+        crowded.feed(
+            crowded.shop.sent(f"w{number}", 22.0, name=f"bulk.{number % 50}", queue="bulk")
         )
-    with site(cluster) as shown:
-        worst = []
-        for _ in range(3):  # the machine may be busy: what is too long is so each time
-            tab = open_tab()
-            tab.page.add_init_script(OBSERVE)
-            visit(tab, shown)
-            before = cluster.at
-            for step in range(1, 6):
-                shown.do(lambda at=before + step: cluster.run(f"x{at}", at=at, name=f"live.{at}"))
-                expect(tab.page.locator("#tasks-rows, #found").last).to_be_visible()
-                tab.page.wait_for_timeout(300)
-            tab.page.fill("#q", "w99")
-            expect(tab.page.locator("#found")).to_have_text(
-                f"50 shown of 111 in flight and 0 of the last {len(cluster.history)} that ended"
+    with site(crowded) as many:
+        for _ in range(3):
+            longest = longest_task(
+                open_tab(),
+                many,
+                search="w99",
+                found="50 shown of 111 in flight and 0 of the last {} that ended",
             )
-            worst.append(max(tab.page.evaluate("window.longTasks"), default=0.0))
-            assert tab.complaints == []
-            if worst[-1] <= LONG_MS:
-                break
-        assert min(worst) <= LONG_MS
+            # The machine may be busy: then a page with a single task in flight takes long as well.
+            usual = longest_task(
+                open_tab(),
+                shown,
+                search="stuck",
+                found="1 shown of 1 in flight and 0 of the last {} that ended",
+            )
+            if longest <= max(LONG_MS, 3 * usual):
+                return
+    pytest.fail(f"{longest} ms with {IN_FLIGHT:,} tasks in flight, {usual} ms with one")
 
 
 def test_what_a_task_says_is_never_markup(tab, shown):
@@ -319,7 +336,7 @@ def test_a_task_tells_its_story(tab):
     assert violations(tab) == []
     page.keyboard.press("Escape")
     expect(sheet).not_to_be_visible()
-    assert "#task" not in page.url
+    expect(page).not_to_have_url(HAS_TASK)  # a dialog tells a moment later that it closed
 
 
 def test_waiting_for_an_eta_is_told_from_waiting_for_the_worker(open_tab):
