@@ -14,7 +14,7 @@ from ..core.effects import AttemptEnded, Effect
 from ..core.states import State
 from ..sinks.exceptions import message_of
 from ..sinks.identity import origin
-from ..sinks.redaction import Redaction
+from ..sinks.redaction import redaction_of
 from .scope import GIVEN_UP, Scope
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -63,7 +63,7 @@ class Attempts:
     def __init__(self, spool: IO[bytes], scope: Scope) -> None:
         self._spool = spool
         self._scope = scope
-        self._redaction = Redaction(RecordSettings().redact)
+        self._redaction = redaction_of(RecordSettings().redact)
 
     def accept(self, effects: Sequence[Effect]) -> None:
         """Take in the deliveries that ended."""

@@ -10,7 +10,7 @@ from ..core.kinds import OTHER
 from ..core.record import TaskRecord
 from ..core.states import State
 from ..sinks.exceptions import message_of
-from ..sinks.redaction import Redaction
+from ..sinks.redaction import redaction_of
 from .bounded import Groups
 from .outcomes import UNNAMED
 from .report import FailureRow, UnfinishedRow
@@ -47,7 +47,7 @@ class Failures:
     """Groups what failed. Of each group, the first is kept as an example."""
 
     def __init__(self) -> None:
-        self._redaction = Redaction(RecordSettings().redact)
+        self._redaction = redaction_of(RecordSettings().redact)
         self._groups: Groups[tuple[str, str], _Failure] = Groups(_GROUPS, (OTHER, OTHER), _Failure)
 
     @property

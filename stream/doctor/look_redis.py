@@ -17,7 +17,7 @@ from ..sources.broker import Alternates, Broker, SentinelBroker
 from ..sources.poll import Poll
 from ..sources.reach import reach
 from ..sources.redis import RedisEvents
-from ..sources.resp import MESSAGE_WORDS, Command, Connection, Reply
+from ..sources.resp import Command, Connection, Reply, is_message
 from ..sources.stages import Stage
 from ..sources.transport import TransportOptions
 from ..wire.keys import glob_of
@@ -175,7 +175,7 @@ async def overhear(
             await connection.send(("PSUBSCRIBE", f"*{glob_of(exchange)}*"))
             while len(heard) < _MOST_CHANNELS:
                 for reply in await connection.receive():
-                    if isinstance(reply, list) and len(reply) == MESSAGE_WORDS:
+                    if is_message(reply):
                         head, found, _ = bytes(reply[2]).partition(mark)  # type: ignore[arg-type] # a channel
                         heard.add((head + found).decode(errors="replace"))
     return tuple(sorted(heard.difference(ours)))

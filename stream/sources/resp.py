@@ -12,7 +12,7 @@ Memory is bounded by the server: it cuts off a subscriber at ``client-output-buf
 import ssl
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import NoReturn, TypeAlias, cast
+from typing import NoReturn, TypeAlias, TypeGuard, cast
 
 import anyio
 import anyio.abc
@@ -202,7 +202,7 @@ class Connection:
         raise LostError(f"Redis at {self.address.redacted}: {reason}.") from exc
 
 
-def is_message(reply: Reply) -> bool:
+def is_message(reply: Reply) -> TypeGuard[list[Reply]]:
     """Whether what came on a connection that subscribed to patterns is a message."""
     return isinstance(reply, list) and len(reply) == MESSAGE_WORDS
 

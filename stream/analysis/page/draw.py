@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from ...config import RecordSettings
 from ...core.effects import Effect
-from ...sinks.redaction import Redaction
+from ...sinks.redaction import redaction_of
 from ..report import QueueRow, Report
 from ..scope import Scope
 from .content import Drawing, QueueLine
@@ -66,7 +66,7 @@ class Draw:
         busiest = sorted(report.workers, key=lambda row: (-row.tasks, row.worker))[:_WORKERS]
         names = sorted((row.worker for row in busiest), key=_naturally)
         self._workers = Workers(intervals, scope, workers=names)
-        self._traces = Traces(report, scope, Redaction(RecordSettings().redact))
+        self._traces = Traces(report, scope, redaction_of(RecordSettings().redact))
         self._parts = (self._timeline, self._workers, self._traces)
 
     def accept(self, effects: Sequence[Effect]) -> None:
