@@ -207,6 +207,8 @@ def test_ten_thousand_tasks_in_flight_make_no_long_task(open_tab, shown):
                 search="w99",
                 found="50 shown of 111 in flight and 0 of the last {} that ended",
             )
+            if longest <= LONG_MS:
+                return
             # The machine may be busy: then a page with a single task in flight takes long as well.
             usual = longest_task(
                 open_tab(),
@@ -214,7 +216,7 @@ def test_ten_thousand_tasks_in_flight_make_no_long_task(open_tab, shown):
                 search="stuck",
                 found="1 shown of 1 in flight and 0 of the last {} that ended",
             )
-            if longest <= max(LONG_MS, 3 * usual):
+            if longest <= 3 * usual:
                 return
     pytest.fail(f"{longest} ms with {IN_FLIGHT:,} tasks in flight, {usual} ms with one")
 
