@@ -12,7 +12,7 @@ from stream.export.encoding import encode_spans
 from stream.export.records import Resource, Span, SpanKind
 from stream.export.store import Store
 from stream.export.target import target_for
-from stream.occurrences import ExportFailed, ItemsSpooled, Signal
+from stream.occurrences import ExportFailed, Signal
 
 RESOURCE = Resource((("service.name", "celery"),))
 SECONDS = 20.0
@@ -109,8 +109,8 @@ class Rig:
         await self.until(lambda: not self.ledger.waiting and not self.ledger.spooled)
 
     async def spooled(self, items):
-        """Until so many items went to the disk."""
-        await self.until(lambda: sum(each.count for each in self.heard(ItemsSpooled)) >= items)
+        """Until so many items are on the disk, none of them on their way."""
+        await self.until(lambda: self.ledger.spooled >= items)
 
 
 @asynccontextmanager
