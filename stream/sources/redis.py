@@ -95,6 +95,8 @@ class RedisEvents:
                 await put(frames)
                 if flow.is_quick(len(frames), silent_from) and connection.drained:
                     await anyio.sleep(GATHERING)
+            elif not replies:
+                silent_from = anyio.current_time()  # a part of a large message
             elif isinstance(replies[-1], ReplyError):
                 # The answer to our PING, which comes alone.
                 raise connection.explain(replies[-1], "ask whether it is there", "+ping")

@@ -49,6 +49,16 @@ async def test_a_message_is_handed_over_as_it_came_off_the_wire(valkey):
     )
 
 
+async def test_a_message_that_takes_many_reads_is_handed_over_like_any_other(valkey):
+    async with running(events_of(valkey)) as run:
+        await subscribed(run)
+        with valkey.client() as client:
+            client.publish("/0.celeryev/task.multi", b"x" * 5_000_000)
+        (message,) = await messages(run, 1)
+    assert message.payload == b"x" * 5_000_000
+    assert run.frames[1:] == [message], "the connection is the same"
+
+
 async def test_the_first_subscription_has_no_silence_before_it(valkey):
     async with running(events_of(valkey, now=Clock())) as run:
         await subscribed(run)
