@@ -84,7 +84,11 @@ def chromium() -> Iterator[Browser]:
     """A browser of this module's own; its directory is new and goes with it."""
     require_chromium()
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(_ARGUMENTS))
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=list(_ARGUMENTS),
+            timeout=0,  # pytest has one
+        )
         yield browser
         browser.close()
 
