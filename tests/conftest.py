@@ -6,7 +6,11 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.rabbitmq import own_rabbitmq, rabbitmq, rabbitmq_server
 from tests.servers import Valkey
+
+# Here and not where they are used: each module that imported them had a server of its own.
+__all__ = ["own_rabbitmq", "rabbitmq", "rabbitmq_server"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

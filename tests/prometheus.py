@@ -13,7 +13,6 @@ from tests.needs import lacking
 from tests.servers import free_port, wait_for
 
 _SERVER, _TOOL = "prometheus", "promtool"
-_SECONDS = 30.0
 
 
 def require_prometheus() -> None:
@@ -71,7 +70,12 @@ class Prometheus:
                 stdout=log,
                 stderr=subprocess.STDOUT,
             )
-        wait_for(self._is_ready, _SECONDS, what="Prometheus is ready")
+        try:
+            wait_for(self._is_ready, what="Prometheus is ready")
+        except BaseException:
+            self._process.kill()
+            self._process.wait()
+            raise
         return self
 
     def __exit__(
@@ -107,7 +111,7 @@ class Prometheus:
         assert self._process.poll() is None, log[-2000:]
         try:
             return bool(self._session.get(f"{self.url}/-/ready", timeout=2).ok)
-        except requests.ConnectionError:
+        except requests.RequestException:
             return False
 
     def _get(self, what: str, **parameters: str) -> Any:

@@ -76,6 +76,8 @@ class Sentinel:
             return client.sentinel_get_master_addr_by_name(MASTER_NAME)
 
     def _answers(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, "the sentinel ended"
         with contextlib.suppress(redis.ConnectionError), self.client() as client:
             return bool(client.ping())
         return False
@@ -94,22 +96,26 @@ class Watched:
         """As Celery is given it, of database 0."""
         return ";".join(f"sentinel://127.0.0.1:{each.port}" for each in self.sentinels) + "/0"
 
-    def master_port(self) -> int:
-        """The port of the master in the eyes of the first sentinel that runs."""
+    def master_ports(self) -> set[int]:
+        """The ports of the master in the eyes of the sentinels that run."""
+        found = set()
         for sentinel in self.sentinels:
             with contextlib.suppress(redis.ConnectionError):
-                return sentinel.master()[1]
-        raise AssertionError("no sentinel runs")
+                found.add(sentinel.master()[1])
+        return found
 
     def server(self, port: int) -> Valkey:
         """The server on a port."""
         return next(each for each in (self.master, *self.replicas) if each.port == port)
 
     def wait_for_failover(self) -> Valkey:
-        """Wait until another server is the master, in its own words too; return it."""
-        before = self.master.port
-        port = wait_for(lambda: (found := self.master_port()) != before and found, timeout=60)
-        server = self.server(port)
+        """Wait until another server is the master for all, in its own words too; return it.
+
+        The sentinel that leads a failover knows of it some 80 ms before the others.
+        """
+        before = {self.master.port}
+        wait_for(lambda: len(ports := self.master_ports()) == 1 and ports != before)
+        server = self.server(self.master_ports().pop())
         wait_for(lambda: role(server) == "master")
         return server
 
@@ -133,7 +139,12 @@ def replica_of(master: Valkey, directory: Path) -> Iterator[Valkey]:
 
 @contextlib.contextmanager
 def watched(
-    directory: Path, *, sentinels: int = 3, replicas: int = 1, password: str = ""
+    directory: Path,
+    *,
+    sentinels: int = 3,
+    replicas: int = 1,
+    password: str = "",
+    failover: bool = False,
 ) -> Iterator[Watched]:
     """Start servers and sentinels; wait until the sentinels know all of them.
 
@@ -142,7 +153,10 @@ def watched(
         sentinels: how many.
         replicas: how many.
         password: that sentinels and servers want; a replica would have to be given it.
+        failover: whether half a second of silence makes the master one that is down. Else it
+            never is, since on a busy machine a server may be silent for as long.
     """
+    down_after = 500 if failover else 600_000
     with contextlib.ExitStack() as stack:
         master = stack.enter_context(Valkey(directory / "master"))
         following = [
@@ -155,21 +169,22 @@ def watched(
         found = Watched(master, following, [])
         ports = [free_port() for _ in range(sentinels)]
         for port in ports:
-            lines = _told(found, [other for other in ports if other != port], password)
+            others = [other for other in ports if other != port]
+            lines = _told(found, others, password, down_after)
             sentinel = Sentinel(directory / f"sentinel{port}", port, lines, password)
             sentinel.start()
             stack.callback(sentinel.kill)
             found.sentinels.append(sentinel)
-        wait_for(lambda: all(_knows(each, found) for each in found.sentinels), timeout=60)
+        wait_for(lambda: all(_knows(each, found) for each in found.sentinels))
         yield found
 
 
-def _told(servers: Watched, others: list[int], password: str) -> list[str]:
+def _told(servers: Watched, others: list[int], password: str, down_after: int) -> list[str]:
     """What a sentinel is told, so that it need not find out in its own time, which is seconds."""
     quorum = (len(others) + 1) // 2 + 1
     words = [
         f"monitor {MASTER_NAME} 127.0.0.1 {servers.master.port} {quorum}",
-        f"down-after-milliseconds {MASTER_NAME} 500",
+        f"down-after-milliseconds {MASTER_NAME} {down_after}",
         f"failover-timeout {MASTER_NAME} 3000",
         *(f"known-replica {MASTER_NAME} 127.0.0.1 {each.port}" for each in servers.replicas),
         *(f"known-sentinel {MASTER_NAME} 127.0.0.1 {port} {_id(port)}" for port in others),

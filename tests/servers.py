@@ -24,18 +24,36 @@ T = TypeVar("T")
 ROOT = Path(__file__).parent.parent
 APP = "tests.app_under_test"
 _STEP = 0.02
-_START_SECONDS = 30.0
+_PATIENCE = 60.0
+"""Seconds that a wait may take: this bounds a hang, and says nothing of how quick anything is."""
 _TRIES = 5
+_held: list[socket.socket] = []
 
 
-def free_port() -> int:
-    """A TCP port on loopback that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_port(port: int = 0) -> int:
+    """A TCP port on loopback that is free for whoever is told of it, until this process ends.
+
+    Nobody listens there, and the system gives it to nobody else: a socket that is bound and does
+    not listen keeps it. With ``SO_REUSEADDR``, as servers set it, one can be started on it.
+
+    Args:
+        port: which; 0: any.
+
+    Raises:
+        OSError: that one is not free.
+    """
+    holder = socket.socket()
+    try:
+        holder.bind(("127.0.0.1", port))
+    except OSError:
+        holder.close()
+        raise
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    _held.append(holder)
+    return int(holder.getsockname()[1])
 
 
-def wait_for(condition: Callable[[], T], timeout: float = 20.0, *, what: str = "") -> T:
+def wait_for(condition: Callable[[], T], timeout: float = _PATIENCE, *, what: str = "") -> T:
     """Call *condition* until it returns something true, and return that.
 
     Raises:
@@ -49,7 +67,12 @@ def wait_for(condition: Callable[[], T], timeout: float = 20.0, *, what: str = "
     return result
 
 
-async def wait_until(condition: Callable[[], T], timeout: float = 20.0, *, what: str = "") -> T:  # noqa: ASYNC109 - mirrors wait_for
+async def wait_until(
+    condition: Callable[[], T],
+    timeout: float = _PATIENCE,  # noqa: ASYNC109 - mirrors wait_for
+    *,
+    what: str = "",
+) -> T:
     """`wait_for` for tests that run in an event loop."""
     end = time.monotonic() + timeout
     while not (result := condition()):
@@ -107,7 +130,9 @@ class Valkey:
         """End it with SIGKILL, so that connections break without a word."""
         server, self._server = self._server, None
         if server is not None:
+            process = server._process
             server.terminate()
+            process.wait()  # it is waited for a second only, and its port is wanted again
 
     def restart(self) -> None:
         """Stop it and start it on the same port; it has forgotten everything."""
@@ -146,7 +171,7 @@ class Worker:
         self.hostname = hostname
         self.log = log
 
-    def stop(self, timeout: float = 10.0) -> None:
+    def stop(self, timeout: float = 30.0) -> None:
         """Warm shutdown, then SIGKILL for what is left of it after *timeout* seconds."""
         if self.process.poll() is None:
             self.process.terminate()
@@ -229,7 +254,7 @@ def _wait_until_ready(worker: Worker, url: str) -> None:
     """
     with redis.Redis.from_url(url) as client, client.pubsub() as events:
         events.psubscribe("/*.celeryev/worker.*")
-        end = time.monotonic() + _START_SECONDS
+        end = time.monotonic() + _PATIENCE
         while time.monotonic() < end:
             assert worker.process.poll() is None, f"the worker ended: {_tail(worker.log)}"
             message = events.get_message(ignore_subscribe_messages=True, timeout=0.1)

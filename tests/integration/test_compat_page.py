@@ -59,10 +59,16 @@ def test_what_is_not_configured_is_counted_from_the_first_request(valkey, tmp_pa
         assert service.get("/metrics?compat=leek")[0] == 400
 
 
+def is_heard(broker):
+    return broker["checks"]["broker"]
+
+
 def test_of_several_brokers_each_is_told_apart(tmp_path):
     with Valkey(tmp_path / "a") as a, Valkey(tmp_path / "b") as b:
         url = f"a={a.url}"
         with running(tmp_path, url, "--broker", f"b={b.url}", "--compat", "flower") as service:
+            # It is ready as soon as one of them is.
+            wait_for(lambda: all(map(is_heard, service.health()["brokers"].values())))
             publish(a, *one_task("1"))
             publish(b, *one_task("1"), *one_task("2"))
             wait_for(lambda: succeeded(service, EXPORTER, 'broker="a",') == 1)

@@ -19,10 +19,8 @@ from tests.integration.service import running
 from tests.integration.test_permissions import README, USER, grant
 from tests.integration.test_rabbitmq import send_tasks, worker
 from tests.integration.test_refusals import run_on
-from tests.rabbitmq import rabbitmq, rabbitmq_server
 from tests.servers import APP, celery_worker, wait_for
 
-__all__ = ["rabbitmq", "rabbitmq_server"]
 ENABLE = ("--enable-events",)
 INSPECT = ("--inspect-interval", "60")
 ENABLING, ANSWERS = re.search(
@@ -33,7 +31,7 @@ ENABLING, ANSWERS = re.search(
 def run_tasks(url, count=10):
     with make_app(url) as app:
         results = [app.tasks["t.ok"].delay(number) for number in range(count)]
-        wait_for(lambda: all(result.ready() for result in results), 60)
+        wait_for(lambda: all(result.ready() for result in results))
 
 
 def done(service):
@@ -63,7 +61,7 @@ def test_a_worker_without_events_is_told_to_send_them(valkey, tmp_path):
         celery_worker(APP, valkey.url, task_events=False) as quiet,
     ):
         wait_for(lambda: service.total("celery_worker_up", worker=quiet.hostname) == 1)
-        wait_for(lambda: run_tasks(valkey.url) or done(service) >= 10, 30)
+        wait_for(lambda: run_tasks(valkey.url) or done(service) >= 10)
         assert service.stop() == 0
 
 
@@ -168,7 +166,6 @@ def test_what_was_answered_is_replayed(valkey, tmp_path):
     assert (gauge.hostname, gauge.pool, gauge.queues) == (asked.hostname, 3, ("celery",))
 
 
-@pytest.mark.timeout(240)
 def test_an_inspection_finds_the_one_that_ended_unseen(valkey, tmp_path, long_form):
     """Its heartbeats say that the worker runs one of two, and not which; most take the oldest."""
     if not long_form:
@@ -203,7 +200,7 @@ def test_the_permissions_of_the_readme_suffice(valkey, tmp_path):
         celery_worker(APP, valkey.url, concurrency=3, task_events=False),
     ):
         wait_for(lambda: service.total("celery_worker_pool_size") == 3)
-        wait_for(lambda: run_tasks(valkey.url) or done(service) >= 10, 30)
+        wait_for(lambda: run_tasks(valkey.url) or done(service) >= 10)
 
 
 @pytest.mark.parametrize("missing", ENABLING.split())
@@ -231,9 +228,9 @@ def test_workers_of_rabbitmq_are_enabled_and_inspected(rabbitmq, tmp_path):
         running(tmp_path, url, *ENABLE, *INSPECT, ready=False) as service,
         worker(url, tmp_path / "worker.log", events=False),
     ):
-        wait_for(lambda: service.total("celery_worker_pool_size", worker="w@test") == 2, 60)
+        wait_for(lambda: service.total("celery_worker_pool_size", worker="w@test") == 2)
         wait_for(lambda: service.total("celery_queue_workers", queue="celery") == 1)
-        wait_for(lambda: send_tasks(url, 3) or done(service) >= 3, 30)
+        wait_for(lambda: send_tasks(url, 3) or done(service) >= 3)
         assert service.health()["checks"]["broker"]
         assert service.stop() == 0
     assert not [each for each in rabbitmq.queues() if ".control." in each["name"]]
@@ -248,7 +245,7 @@ def test_what_rabbitmq_does_not_permit_is_named(rabbitmq, tmp_path):
         worker(rabbitmq.url(), tmp_path / "worker.log"),
         running(tmp_path, rabbitmq.url()) as service,
     ):
-        wait_for(lambda: service.total("celery_workers_active") == 1, 60)
+        wait_for(lambda: service.total("celery_workers_active") == 1)
         (sentence,) = run_on(url, *ENABLE).said
     assert f"does not let user {user!r} ask the workers" in sentence
     right = r"'^celeryev\.' '^celeryev\.|^celery\.pidbox$' '^celeryev\.|^celeryev$'"
@@ -265,7 +262,7 @@ def test_what_rabbitmq_does_not_permit_is_named(rabbitmq, tmp_path):
             ready=False,
         ) as service,
     ):
-        wait_for(lambda: service.total("celery_worker_pool_size") == 2, 60)
+        wait_for(lambda: service.total("celery_worker_pool_size") == 2)
 
 
 def test_workers_that_appear_one_after_the_other_are_each_asked(rabbitmq, tmp_path):
@@ -277,5 +274,5 @@ def test_workers_that_appear_one_after_the_other_are_each_asked(rabbitmq, tmp_pa
         for name in names:
             workers.enter_context(worker(rabbitmq.url(), tmp_path / f"{name}.log", name=name))
         for name in names:
-            wait_for(partial(service.total, "celery_worker_pool_size", worker=name), 40)
-        wait_for(lambda: service.total("celery_queue_workers", queue="celery") == 3, 40)
+            wait_for(partial(service.total, "celery_worker_pool_size", worker=name))
+        wait_for(lambda: service.total("celery_queue_workers", queue="celery") == 3)

@@ -11,14 +11,12 @@ from stream.sources.amqp_position import Position
 from stream.sources.amqp_queue import Retain
 from tests.doctor.findings import broken_ones, broker_of, is_advised, one, verdicts
 from tests.integration.test_rabbitmq import send_tasks, worker
-from tests.rabbitmq import rabbitmq, rabbitmq_server
 from tests.redis_forms import authority, needs_openssl, signed, tls_proxy
 from tests.servers import free_port, wait_for, wait_until
 from tests.sources.amqp_helpers import declare_exchange, events_of, publish
 from tests.sources.redis_helpers import running
 
-__all__ = ["rabbitmq", "rabbitmq_server"]
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.anyio
 
 SECONDS = 9.0
 OWN, READ = r"^celeryev\.", r"^celeryev\.|^celeryev$"
@@ -192,7 +190,7 @@ def working(url):
 async def test_where_everything_is_fine_everything_is_told_to_be(rabbitmq, tmp_path):
     url = rabbitmq.url()
     with worker(url, tmp_path / "worker.log"):
-        wait_for(lambda: rabbitmq.queue("celery").get("consumers"), 60)
+        wait_for(lambda: rabbitmq.queue("celery").get("consumers"))
         with working(url):
             checkup = await broker_of(
                 url, seconds=SECONDS, rabbitmq_management=rabbitmq.server.management

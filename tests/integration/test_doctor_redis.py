@@ -317,7 +317,7 @@ async def test_what_waits_is_told_by_queue(valkey):
     with make_app(valkey.url) as app:
         for queue in ("celery", "mail", "mail"):
             app.tasks["t.ok"].apply_async(queue=queue, ignore_result=True)
-    checkup = await broker_of(valkey.url)
+    checkup = await broker_of(valkey.url, seconds=3.0)
     assert {each.about: each.value for each in checkup.findings if each.step is Step.QUEUE} == {
         "celery": 1,
         "mail": 2,

@@ -50,7 +50,7 @@ def test_counters_spans_and_logs_say_what_the_result_backend_says(valkey, tmp_pa
             make_app(valkey.url) as app,
         ):
             results = submit(app)
-            wait_for(lambda: all(result.ready() for result in results), 60)
+            wait_for(lambda: all(result.ready() for result in results))
             # Chains and chords have members beside the last: all of them end as SUCCESS.
             members = 2 * (1 + 3)
             wait_for(
@@ -64,8 +64,9 @@ def test_counters_spans_and_logs_say_what_the_result_backend_says(valkey, tmp_pa
             assert service.total("celery_task_failed_total", error_type="ValueError") == ROUNDS
             assert service.total("celery_task_failed_total", error_type="KeyError") == ROUNDS
             retries = ROUNDS * (1 + 2)
-            assert service.total("celery_task_retries_total") == retries
-            assert service.total("celery_task_active") == 0
+            # One process of the pool may tell of the end before another tells of the retry.
+            wait_for(lambda: service.total("celery_task_retries_total") == retries)
+            wait_for(lambda: service.total("celery_task_active") == 0)
             assert service.total("stream_events_missed_total") == 0
             assert service.health()["status"] == "healthy"
             assert service.stop() == 0

@@ -80,7 +80,7 @@ def test_it_warns_where_anybody_can_ask_from_elsewhere(valkey, tmp_path):
 
 
 def ask(service, path, **options):
-    return httpx.get(f"http://{service.address}{path}", trust_env=False, timeout=5, **options)
+    return httpx.get(f"http://{service.address}{path}", trust_env=False, timeout=60, **options)
 
 
 def test_a_password_is_asked_for_and_not_for_probes(valkey, tmp_path):
@@ -100,7 +100,7 @@ def test_a_name_of_somebody_elses_is_refused(valkey, tmp_path):
 def test_it_stops_at_once_while_somebody_looks(valkey, tmp_path):
     with running(tmp_path, valkey.url) as service:
         url = f"http://{service.address}/api/events"
-        with httpx.stream("GET", url, trust_env=False, timeout=5) as events:
+        with httpx.stream("GET", url, trust_env=False, timeout=60) as events:
             parts = events.iter_text()
             assert next(parts).startswith("event: overview\n")
             assert service.stop() == 0

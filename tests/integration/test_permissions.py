@@ -60,7 +60,7 @@ def test_the_rule_of_the_readme_suffices(valkey, tmp_path):
         results = [app.tasks["t.ok"].delay(number) for number in range(3)]
         wait_for(lambda: service.total("messaging_client_sent_messages_total") == 3)
         wait_for(lambda: service.total("celery_queue_depth", queue="celery") == 3)
-        assert service.total("celery_queue_oldest_age_seconds", queue="celery") > 0
+        wait_for(lambda: service.total("celery_queue_oldest_age_seconds", queue="celery") > 0)
         with celery_worker(APP, valkey.url, pool="solo"):
             wait_for(lambda: all(result.ready() for result in results))
             wait_for(lambda: service.total("celery_task_completed_total") == 3)

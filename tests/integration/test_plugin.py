@@ -174,6 +174,7 @@ def test_a_message_that_a_worker_put_back_is_told_as_redelivered(valkey):
                 assert received["uuid"] == uuid
                 assert received["redelivered"] is redelivered
                 assert links_of(received) == headers
+            assert worker.process.returncode == 0, "it gave back what it had"
 
 
 def test_a_plugin_that_fails_disturbs_neither_tasks_nor_events(valkey, tmp_path):

@@ -11,12 +11,9 @@ import pytest
 
 from stream.reading import Reading
 from tests.integration.service import running
-from tests.rabbitmq import own_rabbitmq, rabbitmq, rabbitmq_server
 from tests.servers import wait_for
 from tests.sources.amqp_helpers import Publisher, declare_exchange
 
-__all__ = ["own_rabbitmq", "rabbitmq", "rabbitmq_server"]
-pytestmark = pytest.mark.timeout(240)
 QUORUM = ("--retain", "quorum")
 
 
@@ -41,7 +38,7 @@ def sent(service):
 def flows(service):
     """Wait until events come."""
     before = sent(service)
-    wait_for(lambda: sent(service) > before + 100, 60)
+    wait_for(lambda: sent(service) > before + 100)
 
 
 def is_connected(service):
@@ -52,7 +49,7 @@ def restart(server, service, *, how):
     how()
     wait_for(lambda: not is_connected(service))
     server.start()
-    wait_for(lambda: is_connected(service), 60)
+    wait_for(lambda: is_connected(service))
 
 
 def test_a_retained_queue_loses_nothing_over_a_restart_of_the_broker(
@@ -63,7 +60,7 @@ def test_a_retained_queue_loses_nothing_over_a_restart_of_the_broker(
             flows(service)
             restart(own_rabbitmq, service, how=own_rabbitmq.stop)
             flows(service)
-        wait_for(lambda: sent(service) >= publisher.confirmed, 60)
+        wait_for(lambda: sent(service) >= publisher.confirmed)
         assert sent(service) - publisher.confirmed in {0, 1}  # 1: sent and never confirmed
         assert service.total("stream_source_gaps_total") == 0
         assert service.total("stream_source_lost_total", source="rabbitmq events") >= 1
@@ -96,7 +93,7 @@ def test_a_retained_queue_loses_nothing_while_the_service_is_away(rabbitmq, tmp_
         with running(tmp_path, rabbitmq.url(), *arguments) as service:
             flows(service)
             load.close()
-            wait_for(lambda: tasks_in(tmp_path / "captured") >= publisher.confirmed, 60)
+            wait_for(lambda: tasks_in(tmp_path / "captured") >= publisher.confirmed)
             assert service.stop() == 0
     assert tasks_in(tmp_path / "captured") - publisher.confirmed in {0, 1}
 

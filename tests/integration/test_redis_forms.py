@@ -227,7 +227,7 @@ class Publisher:
 @pytest.mark.parametrize("place", [lambda broker: broker, on_replica], ids=["master", "replica"])
 async def test_after_a_failover_under_load_only_the_marked_gap_is_missing(tmp_path, place):
     clock = partial(next, itertools.count(1.0))
-    with watched(tmp_path) as found:
+    with watched(tmp_path, failover=True) as found:
         broker, options = parse_broker(found.url, NAMED)
         events = RedisEvents(place(broker), "main", options=options, now=clock, timeout=1.0)
         publisher = Publisher([found.master, *found.replicas])

@@ -12,10 +12,7 @@ from tests.app_under_test import make_app
 from tests.integration.service import running
 from tests.integration.test_rabbitmq import send_tasks, worker
 from tests.otlp import LOGS, TRACES, Receiver
-from tests.rabbitmq import rabbitmq, rabbitmq_server
 from tests.servers import APP, ROOT, celery_worker, wait_for
-
-__all__ = ["rabbitmq", "rabbitmq_server"]
 
 ROUNDS = 5
 ATTEMPTS = ROUNDS * (1 + 1 + 2 + 3 + 4)

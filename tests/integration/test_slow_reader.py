@@ -14,12 +14,8 @@ from stream.wire.codec import decode
 from tests.app_under_test import make_app
 from tests.integration.service import running
 from tests.integration.test_rabbitmq import send_tasks, worker
-from tests.rabbitmq import rabbitmq, rabbitmq_server
 from tests.servers import APP, celery_worker, wait_for
 from tests.sources.amqp_helpers import publish
-
-__all__ = ["rabbitmq", "rabbitmq_server"]
-pytestmark = pytest.mark.timeout(240)
 
 LARGE = "x" * 900
 """An argument that makes an event large: Celery tells up to 1,024 characters of them."""

@@ -44,7 +44,7 @@ def test_what_was_on_disk_survives_a_kill_and_arrives_once_the_receiver_is_back(
         with running(tmp_path, valkey.url, *options, env=env) as service:
             results = [app.tasks["t.ok"].delay(number) for number in range(TASKS)]
             results += [app.tasks["t.fail"].delay("no") for _ in range(TASKS)]
-            wait_for(lambda: all(result.ready() for result in results), 60)
+            wait_for(lambda: all(result.ready() for result in results))
             wait_for(lambda: service.total("celery_task_finished_total") == 2 * TASKS)
             health = wait_for(lambda: at_rest(service))
             on_disk = spooled(health)

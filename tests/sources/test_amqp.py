@@ -10,12 +10,11 @@ from stream.occurrences import SourceLost
 from stream.sources.amqp_position import Position
 from stream.sources.amqp_queue import Bounds, Retain
 from tests.needs import lacking
-from tests.rabbitmq import RabbitMq, free_low_port, rabbitmq, rabbitmq_server, require_rabbitmq
+from tests.rabbitmq import RabbitMq, free_low_port, require_rabbitmq
 from tests.servers import wait_until
 from tests.sources.amqp_helpers import EXCHANGE, SlowTaker, declare_exchange, events_of, publish
 from tests.sources.redis_helpers import error_of, running
 
-__all__ = ["rabbitmq", "rabbitmq_server"]
 pytestmark = pytest.mark.anyio
 LEAST = {
     "configure": r"^celeryev\.",
@@ -251,9 +250,9 @@ async def test_a_queue_that_was_full_marks_that_messages_were_dropped(vhost):
             publish(channel, b"last")
         taker.let.set()
         await wait_until(lambda: any(m.payload == b"last" for m in taker.of(Message)))
-        await wait_until(lambda: len(taker.of(Subscribed)) == 2)
+        await wait_until(lambda: len(taker.of(Subscribed)) >= 2)  # a slow machine marks it twice
         tasks.cancel_scope.cancel()
-    first, second = taker.of(Subscribed)
+    first, second, *_ = taker.of(Subscribed)
     assert len(taker.of(Message)) < 5001
     assert first.silent_since is None
     assert second.silent_since is not None

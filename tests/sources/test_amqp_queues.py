@@ -8,11 +8,10 @@ from stream.events import QueueSample
 from stream.sources.amqp_address import parse
 from stream.sources.amqp_queues import Absences, RabbitMqQueues
 from stream.sources.rabbitmq_management import Kind, ManagedQueue, Management
-from tests.rabbitmq import free_low_port, rabbitmq, rabbitmq_server
+from tests.rabbitmq import free_low_port
 from tests.servers import wait_until
 from tests.sources.redis_helpers import error_of, running
 
-__all__ = ["rabbitmq", "rabbitmq_server"]
 pytestmark = pytest.mark.anyio
 
 

@@ -254,7 +254,7 @@ async def test_what_is_published_on_the_master_is_seen_on_the_replica(broker, fo
 
 async def stay(broker, *, meanwhile):
     """Stay connected, checking often, until something ends that."""
-    async with reach(broker, timeout=1, check=0.01):
+    async with reach(broker, timeout=20, check=0.01):
         meanwhile()
         with anyio.fail_after(20):
             await anyio.sleep_forever()
@@ -303,7 +303,7 @@ async def test_a_master_that_became_a_replica_is_left_though_no_sentinel_answers
 
 
 async def test_sentinels_that_went_away_are_no_reason_to_leave(broker):
-    async with reach(broker_of(broker.url), timeout=1, check=0.01) as connection:
+    async with reach(broker_of(broker.url), timeout=20, check=0.01) as connection:
         for sentinel in broker.sentinels:
             sentinel.kill()
         with broker.master.client() as client:
@@ -320,7 +320,15 @@ async def test_what_fails_within_the_block_is_passed_on_as_it_is(broker):
             raise ZeroDivisionError
 
 
-async def test_polls_move_to_the_new_master_after_the_old_one_was_killed(broker):
+@pytest.fixture
+def failing_over(tmp_path):
+    """Likewise, with sentinels that soon take a silent master for one that is down."""
+    with watched(tmp_path / "servers", failover=True) as found:
+        yield found
+
+
+async def test_polls_move_to_the_new_master_after_the_old_one_was_killed(failing_over):
+    broker = failing_over
     found = broker_of(broker.url)
     source = RedisQueues(
         found, "main", known=tuple, configured=("celery",), tell=lambda _: None, interval=0.02
