@@ -139,14 +139,10 @@ def flood(url: str, *, messages: int, channel_frames: int) -> Flood:
     options = ("--otlp-disabled", f"--channel-frames={channel_frames}")
     with watched(url, options) as service, redis.Redis.from_url(url) as client:
         done = publish(client, made.packed)
-        last = [-1.0]
-
-        def is_settled() -> bool:
-            now = service.decoded() + service.shed()
-            still, last[0] = now == last[0], now
-            return still
-
-        wait_for(is_settled, every=1.0, what="the service to work off what waits")
+        wait_for(
+            lambda: service.decoded() + service.shed() >= done.messages,
+            what="the service to work off what waits",
+        )
         return Flood(
             published=done.messages,
             decoded=int(service.decoded()),

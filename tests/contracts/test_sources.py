@@ -18,11 +18,11 @@ pytestmark = pytest.mark.anyio
 
 
 def events(address, tell):  # noqa: ARG001 - every maker is called alike
-    return RedisEvents(address, "main", idle=0.05, timeout=2.0)
+    return RedisEvents(address, "main", idle=0.05, timeout=20.0)
 
 
 def queues(address, tell):
-    return RedisQueues(address, "main", known=tuple, tell=tell, interval=0.02, timeout=2.0)
+    return RedisQueues(address, "main", known=tuple, tell=tell, interval=0.02, timeout=20.0)
 
 
 def control(address, tell):  # noqa: ARG001
@@ -34,7 +34,7 @@ def control(address, tell):  # noqa: ARG001
         workers=tuple,
         rounds=rounds,
         inspects=True,
-        timeout=2.0,
+        timeout=20.0,
         idle=0.05,
         sleep=lambda _: sleep(),
     )

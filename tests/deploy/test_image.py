@@ -12,8 +12,6 @@ import venv
 from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from tests.servers import ROOT, Valkey, free_port, wait_for
 
 DOCKERFILE = ROOT / "Dockerfile"
@@ -69,9 +67,7 @@ def test_it_runs_as_a_number_and_says_what_it_is():
 def context():
     """What the engine is sent, by .dockerignore: the last pattern that fits decides."""
     patterns = [line for line in (ROOT / ".dockerignore").read_text().split() if line]
-    for path in ROOT.rglob("*"):
-        if path.is_dir() or ".venv" in path.parts or ".git" in path.parts:
-            continue
+    for path in _files():
         name, wanted = str(path.relative_to(ROOT)), True
         for pattern in patterns:
             bare = pattern.removeprefix("!").replace("**/", "*")
@@ -79,6 +75,12 @@ def context():
                 wanted = pattern.startswith("!")
         if wanted:
             yield path
+
+
+def _files():
+    for folder, folders, files in os.walk(ROOT):
+        folders[:] = set(folders) - {".venv", ".git", ".hypothesis"}  # others write there
+        yield from (Path(folder, file) for file in files)
 
 
 def _parents(name):
@@ -97,7 +99,6 @@ def serving(command, directory, **env):
         process.wait()
 
 
-@pytest.mark.timeout(300)
 def test_its_steps_make_a_service_that_its_own_check_finds_well(tmp_path):
     source, wheels, installed = tmp_path / "src", tmp_path / "wheels", tmp_path / "installed"
     for path in context():
@@ -111,7 +112,7 @@ def test_its_steps_make_a_service_that_its_own_check_finds_well(tmp_path):
         step = [word.replace("/wheels", str(wheels)) for word in step[1:]]
         step = [str(each) for word in step for each in _matching(word)]
         command = [python, "-m", "pip", "--disable-pip-version-check", "-q", *step]
-        subprocess.run(command, check=True, cwd=source, env=clean, timeout=250)
+        subprocess.run(command, check=True, cwd=source, env=clean)
 
     (build,) = commands(0)
     pip(sys.executable, build)
@@ -137,13 +138,13 @@ def test_its_steps_make_a_service_that_its_own_check_finds_well(tmp_path):
         entrypoint = [str(installed / "bin" / json.loads(last("ENTRYPOINT"))[0])]
         assert not is_well()
         with serving([*entrypoint, *json.loads(last("CMD"))], tmp_path, **env) as process:
-            wait_for(is_well, 30.0)
+            wait_for(is_well)
             process.terminate()
             assert process.wait(20) == 0
         assert not is_well()
         encrypted = env | certificate_in(tmp_path)
         with serving([*entrypoint, *json.loads(last("CMD"))], tmp_path, **encrypted):
-            wait_for(is_well, 30.0)
+            wait_for(is_well)
     assert sorted(installed.rglob("*")) == before  # its root may be read-only
     told = subprocess.run(
         [*entrypoint, "deploy", "compose"],

@@ -105,8 +105,13 @@ class Rig:
         await self.until(lambda: self.failures)
 
     async def empty(self):
-        """Until nothing waits, in memory or on disk."""
-        await self.until(lambda: not self.ledger.waiting and not self.ledger.spooled)
+        """Until nothing waits, in memory or on disk; for as long as it becomes less."""
+        while left := self._left():
+            await self.until(lambda: self._left() < left)
+
+    def _left(self):
+        ledger = self.ledger
+        return ledger.waiting + ledger.spooled
 
     async def spooled(self, items):
         """Until so many items are on the disk, none of them on their way."""

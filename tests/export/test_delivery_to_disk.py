@@ -239,7 +239,8 @@ async def test_what_was_taken_while_stopping_is_not_sent_again(receiver, tmp_pat
     assert names(receiver) == numbers(1, 4)
 
 
-async def test_a_flush_without_any_time_stores_what_waits(tmp_path):
+async def test_a_flush_without_any_time_stores_what_waits(tmp_path, monkeypatch):
+    monkeypatch.setattr("stream.export.delivery._LEAST_STORING", SECONDS)  # the disk may be slow
     async with running(Rig(nowhere(), spool=tmp_path, patience=1000)) as rig:
         rig.buffer.extend(drafts(8))
         assert await rig.delivery.flush(0) == 0
@@ -338,7 +339,9 @@ def test_whatever_happens_every_item_has_one_fate(
             spool=tmp_path_factory.mktemp("spool"),
             patience=patience,
             spool_bytes=spool_bytes,
-            timeout=0.2,
+            # An answer that is late is one that was not heard: with a short limit, on a busy
+            # machine, any of them.
+            timeout=0.2 if any(answer.hang for answer in answers) else SECONDS,
             limit=12,
         )
         anyio.run(life.go, steps)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import msgspec
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from zstandard import ZstdCompressor
 
@@ -173,6 +173,8 @@ wrong_types = st.sampled_from(
 def test_a_line_of_garbage_costs_itself_and_is_told_by_its_number(kind, suffix, at, line):
     lines = content_of(kind).splitlines(keepends=True)
     at %= len(lines) + 1
+    # How a file is compressed is told by its first bytes.
+    assume(at or suffix != "jsonl" or not line.startswith((b"\x1f\x8b", b"(\xb5/\xfd")))
     content = b"".join([*lines[:at], line + b"\n", *lines[at:]])
     said = as_file(COMPRESSIONS[suffix](content), name=f"capture.{suffix}")
     assert_told(said)

@@ -45,7 +45,8 @@ def test_below_the_budget_everything_fits():
     assert share(budget.threshold) == 1.0
 
 
-@settings(max_examples=30, deadline=None)
+# The same examples each time: chance exceeds the last bound once in ten thousand.
+@settings(max_examples=30, deadline=None, derandomize=True)
 @given(st.integers(2, 30), st.integers())
 def test_it_holds_from_the_second_stretch_after_a_step_on(factor, seed):
     traffic = Traffic(Budget(RATE), seed=seed)
