@@ -22,15 +22,19 @@ from .task import Delivery
 EndEvent: TypeAlias = (
     TaskSucceeded | TaskFailed | TaskRetried | TaskRejected | TaskRevoked | TaskCancelled
 )
+ENDLESS: Final = float("inf")
+"""Seconds: what claims to have run for so long, or for no number, has told nothing."""
 _HELD: Final = frozenset({State.RECEIVED, State.STARTED})
 _STARTED: Final = State.STARTED
 
 
 def same(clock: int, other_clock: int, at: float | None, other_at: float) -> bool:
-    """Whether two events of one lane, type and uuid are one. Without clocks their times decide."""
-    if at is None:
-        return False
-    return clock == other_clock if other_clock > 0 else at == other_at
+    """Whether two events of one lane, type and uuid are one.
+
+    One that comes twice has the same time as well; the clock of a process that has the hostname
+    and the pid of another begins anew.
+    """
+    return at == other_at and (clock == other_clock or other_clock <= 0)
 
 
 def to_end(event: EndEvent, here: list[Delivery]) -> Delivery | None:

@@ -6,10 +6,7 @@ from typing import Final
 _CLASS: Final = re.compile(r"([^\W\d][\w.]*)\(")
 _WRAPPER: Final = "ExceptionWithTraceback"
 """billiard's wrapper around time limits and lost workers: says nothing about the error."""
-_RETRY: Final = re.compile(
-    r"Retry\(.*?\), (.*), (?:[^,()]*|datetime\.datetime\(.*\))\)$", re.DOTALL
-)
-"""The pools without processes write the wrapper: ``Retry(Retry(...), ValueError('no'), 0.5)``."""
+_WHEN: Final = ", datetime.datetime("
 _TRACEBACK: Final = "Traceback (most recent call last):"
 _RAISED: Final = re.compile(r"(?:[^\W\d]\w*\.)*([^\W\d]\w*)(?=:|$)")
 UNNAMED: Final = "_OTHER"
@@ -17,9 +14,19 @@ UNNAMED: Final = "_OTHER"
 
 
 def cause_of(exception: str | None) -> str | None:
-    """Return the exception that a retry was asked for, of the ``repr`` that its event carries."""
-    found = _RETRY.match(exception or "")
-    return found[1] if found else exception
+    """Return the exception that a retry was asked for, of the ``repr`` that its event carries.
+
+    The pools without processes write the wrapper, with when it is tried again behind:
+    ``Retry(Retry(...), ValueError('no'), 0.5)``.
+    """
+    if exception is None or not (exception.startswith("Retry(") and exception.endswith(")")):
+        return exception
+    rest = exception.partition("), ")[2].removesuffix(")")
+    cause, comma, when = rest.rpartition(", ")
+    if comma and not any(mark in when for mark in ",()"):
+        return cause
+    place = rest.rfind(_WHEN) if rest.endswith(")") else -1
+    return exception if place < 0 else rest[:place]
 
 
 def error_type(exception: str | None, traceback: str | None) -> str:

@@ -19,7 +19,7 @@ from ..events import (
     TaskSucceeded,
     TaskSucceededInFull,
 )
-from .attribution import EndEvent, begins_before, end_of, epoch, same, to_end
+from .attribution import ENDLESS, EndEvent, begins_before, end_of, epoch, same, to_end
 from .beginnings import attempt_began, waited_long
 from .early import Early
 from .effects import (
@@ -54,6 +54,7 @@ _RECEIVED: Final = State.RECEIVED
 _STARTED: Final = State.STARTED
 _RETRY: Final = State.RETRY
 _FAILURE: Final = State.FAILURE
+_REQUEUED: Final = State.REQUEUED
 
 
 class Lifecycle:
@@ -272,6 +273,9 @@ class Lifecycle:
         """``self.replace``: the same uuid was sent anew while it ran; that run has no end event."""
         for each in task.of_attempt(by.retries):
             if each is not by and each.state is _STARTED and each.ordinal < by.ordinal:
+                began = each.on_our_clock(each.started_at)
+                if by.sent is not None and began is not None and by.sent < began:
+                    continue  # one id for two messages: both run
                 ended_at = each.started_at or event.timestamp
                 if by.sent_at is not None and by.sender is not None and each.lane is not None:
                     ended_at = max(ended_at, by.sent_at + by.sender.offset - each.lane.offset)
@@ -346,8 +350,9 @@ class Lifecycle:
         for each in here:
             if each.state is _RECEIVED:
                 return each
-        for each in here:  # its end was seen first
-            if each.started_at is None and each.ended_at is not None:
+        for each in here:  # its end was seen first, unless it was only taken to be over
+            is_over = each.ended_at is not None and not (each.inferred and each.state is _REQUEUED)
+            if each.started_at is None and is_over:
                 self._emit(_LATE)
                 return each
         return self._implied(task, lane)
@@ -393,7 +398,8 @@ class Lifecycle:
         state, reason = end_of(event)
         if isinstance(event, TaskSucceeded):
             result = result_of(event) if type(event) is TaskSucceededInFull else None
-            delivery.run = event.runtime
+            runtime = event.runtime
+            delivery.run = runtime if runtime is not None and runtime < ENDLESS else None
             self._progress.end(task, delivery, state, result=result)
         else:
             self._end_oddly(task, delivery, event, state=state, reason=reason)

@@ -78,11 +78,6 @@ class Progress:
         if delivery.state is _STARTED and lane is not None:
             stop_running(lane, task.uuid)
         delivery.state, delivery.inferred = state, inferred
-        if told:
-            return
-        if state in _RETURNED:
-            self.returned.pop(task.uuid, None)
-            self.returned[task.uuid] = delivery.on_our_clock(delivery.ended_at) or 0.0
         if delivery.run is not None:
             delivery.run = self._clamp(delivery.run)
         elif (
@@ -91,6 +86,11 @@ class Progress:
             and delivery.ended_at is not None
         ):
             delivery.run = self._clamp(delivery.ended_at - delivery.started_at)
+        if told:
+            return
+        if state in _RETURNED:
+            self.returned.pop(task.uuid, None)
+            self.returned[task.uuid] = delivery.on_our_clock(delivery.ended_at) or 0.0
         if state is _SUCCESS and delivery.run is not None:
             self._ran(task.kind, delivery.run)
         wait, trace, arguments = delivery.wait, delivery.trace, delivery.arguments
@@ -200,6 +200,8 @@ class Progress:
             spare = [each for each in past if each is not task.first_sent]
             dropped = next((each for each in spare if each.state not in OPEN), spare[0])
             task.starts_dropped += dropped.started_at is not None
+            if dropped.state is _STARTED and dropped.lane is not None:
+                stop_running(dropped.lane, task.uuid)
             past.remove(dropped)
 
     def learn(self, task: Task, event: TaskSent | TaskReceived, *, queue: str | None) -> None:

@@ -138,7 +138,10 @@ class QueueTable:
             self._queues[source, depth.name] = queue
         if self._has_moved(queue, depth):
             queue.moved_at = at
-        queue.consumed = self.consumed.get(depth.name, 0)
+        consumed = self.consumed.get(depth.name, 0)
+        if consumed < queue.consumed:  # it was forgotten meanwhile, and is counted anew
+            queue.consumed_before = consumed
+        queue.consumed = consumed
         queue.depth, queue.seen_at = _without_messages(depth), at
         queue.oldest_at = sent_at(depth.oldest) if depth.oldest is not None else None
         if any(depth.ready.values()):

@@ -20,6 +20,7 @@ from ..events import (
     TaskStarted,
     TaskSucceeded,
 )
+from .attribution import ENDLESS
 from .beginnings import attempt_began, waited_long
 from .early import Early
 from .effects import Arguments, Effect, Received, Sent, Started, Succeeded
@@ -365,7 +366,7 @@ class Straight:
         started_at, sent_at, sender = delivery.started_at, delivery.sent_at, delivery.sender
         if (
             run is None
-            or not run >= 0.0  # msgpack carries NaN
+            or not 0.0 <= run < ENDLESS  # msgpack carries NaN and infinity
             or delivery.lane is not lane
             or started_at is None
         ):

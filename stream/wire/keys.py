@@ -23,6 +23,7 @@ SEPARATOR = "\x06\x16"
 _BINDING = "_kombu.binding."
 
 _MAX_RETRIES = 2**31
+_MOST_SECONDS = 1e9
 """Beyond it no number is one: what says so was not written by Celery."""
 
 
@@ -191,6 +192,7 @@ def _limit(value: object) -> float | None:
     if not isinstance(value, list):
         return None
     for limit in value[:2]:
-        if isinstance(limit, int | float) and not isinstance(limit, bool) and limit > 0:
+        is_number = isinstance(limit, int | float) and not isinstance(limit, bool)
+        if is_number and 0 < limit <= _MOST_SECONDS:
             return float(limit)
     return None

@@ -22,9 +22,9 @@ RECEIVED, STARTED = State.RECEIVED, State.STARTED
     ("clock", "other_clock", "at", "other_at", "is_same"),
     [
         (5, 5, 1.0, 1.0, True),
-        (5, 5, 1.0, 2.0, True),
+        (5, 5, 1.0, 2.0, False),
         (5, 6, 1.0, 1.0, False),
-        (1, 1, 1.0, 2.0, True),
+        (1, 1, 1.0, 2.0, False),
         (0, 0, 1.0, 1.0, True),
         (0, 0, 1.0, 2.0, False),
         (-1, 5, None, 1.0, False),

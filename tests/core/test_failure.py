@@ -96,6 +96,11 @@ def test_a_line_of_a_message_that_looks_like_a_class_is_none(line):
         ("Retry(Retry(...), KeyError('never'), 0.2)", "KeyError('never')"),
         ("Retry(Retry(...), OSError(2, 'no, (never)'), None)", "OSError(2, 'no, (never)')"),
         ("Retry(Retry(...), ValueError('two\nlines'), 5)", "ValueError('two\nlines')"),
+        (
+            "Retry(Retry(...), OSError('a, b'), datetime.datetime(2026, 1, 2, 3, 4))",
+            "OSError('a, b')",
+        ),
+        ("Retry('one word')", "Retry('one word')"),
         ("KeyError('never')", "KeyError('never')"),
         ("RetryError('never', 1, 2)", "RetryError('never', 1, 2)"),
         ("None", "None"),
@@ -104,3 +109,10 @@ def test_a_line_of_a_message_that_looks_like_a_class_is_none(line):
 )
 def test_a_retry_is_asked_for_because_of_something_else(exception, cause):
     assert cause_of(exception) == cause
+
+
+@pytest.mark.timeout(30)  # it takes a moment; what is quadratic would take hours
+def test_what_is_written_to_be_slow_to_read_is_not():
+    odd = f"Retry('{'), ' * 1_000_000}(x"
+    assert cause_of(odd) == odd
+    assert cause_of(f"{odd})") == f"{odd})"

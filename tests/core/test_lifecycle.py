@@ -328,3 +328,11 @@ def test_an_ended_task_is_recognised_for_a_while_and_then_forgotten(engine):
     assert engine.view(T0 + 100).tasks_remembered == 1
     engine.tick(T0 + 130)
     assert engine.view(T0 + 130).tasks_remembered == 0
+
+
+@pytest.mark.parametrize("runtime", [float("nan"), float("inf")])
+def test_a_run_time_that_is_no_number_is_taken_from_the_events(runtime):
+    worker = Process()
+    effects = feed(Engine(), worker.started(at=1), worker.succeeded(at=3, runtime=runtime))
+    (ended,) = of_type(effects, AttemptEnded)
+    assert (ended.run, ended.ended_at) == (2.0, T0 + 3)

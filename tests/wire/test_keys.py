@@ -149,6 +149,7 @@ def queued(headers, properties=None, body="e30="):
         ([], None),
         ([0, 5], 5.0),
         ([True, False], None),
+        ([10**400, 7], 7.0),
         ("soon", None),
         (None, None),
     ],
