@@ -99,6 +99,8 @@ class Tick(Struct, frozen=True, gc=False):
     received_at: float
     source: str = ""
     """The broker for whose engine it is, where there are several."""
+    deaf: bool = False
+    """Whether we are not subscribed now: that nothing is heard of anybody says nothing."""
 
 
 class Subscribed(Struct, frozen=True, gc=False):

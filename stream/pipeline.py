@@ -106,7 +106,7 @@ class Pipeline:
     def _effects_of(self, frame: QueueSample | Tick | Subscribed | Inspected) -> Sequence[Effect]:
         match frame:
             case Tick():
-                return self._engine.tick(frame.received_at)
+                return self._engine.tick(frame.received_at, deaf=frame.deaf)
             case QueueSample():
                 return self._engine.sample(frame)
             case Subscribed():

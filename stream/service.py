@@ -286,10 +286,17 @@ class Service:
             for name, watch in self._parts.watches.items():
                 for role, source in watch.sources.items():
                     self._open(intake, name, role, source)
-                ticker = Ticker(source=name if several else "")
+                ticker = Ticker(
+                    source=name if several else "", is_deaf=partial(self._is_deaf, name)
+                )
                 intake.start_soon(ticker.run, watch.channel.put, name=f"{name} ticker")
             await stop.wait()
             intake.cancel_scope.cancel()
+
+    def _is_deaf(self, name: str) -> bool:
+        """Whether no event of a broker could be heard now."""
+        events = next(iter(self._status[name].values()))
+        return not events.connected
 
     def _open(self, intake: TaskGroup, name: str, role: str, source: Source) -> None:
         opening = partial(

@@ -208,7 +208,8 @@ class Engine:
         self._last_event_at = now
         broker = self._queues.broker(source)
         broker.last_frame_at = now
-        broker.behind = 0.0 if last is None else self._workers.behind(last, now)
+        if last is not None:
+            broker.behind = self._workers.behind(last, now)
         return effects
 
     def _take_generally(self, events: Iterable[Event], now: float) -> KnownEvent | None:
@@ -249,6 +250,7 @@ class Engine:
         broker = self._queues.broker(mark.source)
         broker.epoch = mark.epoch
         if mark.silent_since is not None:
+            self._workers.deaf_until = self._now
             since = broker.read_up_to(mark.silent_since)
             seconds = max(0.0, mark.received_at - since)
             broker.gap_seconds += seconds
@@ -264,10 +266,17 @@ class Engine:
             self._queues.hear_of(queue)
         return effects
 
-    def tick(self, now: float) -> list[Effect]:
-        """Let time pass: judge workers and tasks, forget what is over."""
+    def tick(self, now: float, *, deaf: bool = False) -> list[Effect]:
+        """Let time pass: judge workers and tasks, forget what is over.
+
+        Args:
+            now: our clock.
+            deaf: nothing could be heard: that somebody is silent is not held against him.
+        """
         effects = self._begin(now)
         now = self._now
+        if deaf:
+            self._workers.deaf_until = now
         for task in self._tasks.due(now):
             self._progress.come_due(task, now)
         self._workers.look(now)
@@ -336,6 +345,7 @@ class Engine:
                 lanes_known=lanes_known,
                 newest=newest,
                 ghosts_looked_for_at=self._workers.ghosts_looked_for_at,
+                deaf_until=self._workers.deaf_until,
                 traces=numbers.traces,
                 tasks=rows,
                 tables=tables,
@@ -377,6 +387,7 @@ class Engine:
             lanes[: state.lanes_known], [lanes[number] for number in state.newest]
         )
         self._workers.ghosts_looked_for_at = state.ghosts_looked_for_at
+        self._workers.deaf_until = state.deaf_until
         self._tasks.restore(state.tables, tasks, kinds)
         self._traces.restore(self._tasks.by_uuid, state.peeked, state.roots)
         self._progress.returned = state.returned

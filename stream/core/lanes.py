@@ -22,6 +22,9 @@ IDLE_BEATS: Final = 2
 """Heartbeats without work after which what we think is running there has ended unseen: one may
 overtake the buffered end, two cannot."""
 
+_LONGEST_FREQ: Final = 3600.0
+"""Seconds between two heartbeats: a worker that says more would never be missed."""
+
 MUTE_AFTER: Final = 3
 """Executions without any start after which events must be turned off: one or two may be lost, or
 be of tasks with ``send_events=False``."""
@@ -53,6 +56,8 @@ class Lane(Struct, eq=False, gc=False):
     """None until it sends a worker event."""
     beat_at: float = 0.0
     """Arrival of the last worker event."""
+    beat_timestamp: float = 0.0
+    """When that was, by the worker's clock."""
     beat_clock: int = -1
     beat_clock_before: int = -1
     freq: float = 2.0
@@ -64,6 +69,10 @@ class Lane(Struct, eq=False, gc=False):
     idle_beats: int = 0
     excess_since: float | None = None
     """Since when it reports less work than we think it does."""
+    least_excess: int = 0
+    """How much less at least, in all heartbeats since."""
+    gave_back: bool = False
+    """It said goodbye, and what it had only fetched went back to its queue."""
     pool: int | None = None
     """Tasks that it runs at once at most, as it said when asked; like what follows."""
     queues: tuple[str, ...] | None = None
@@ -141,15 +150,29 @@ class Lane(Struct, eq=False, gc=False):
         if clock > self.base_clock:
             self.starts += 1
 
+    def is_succeeded_by(self, event: WorkerEvent) -> bool:
+        """Whether a worker event is of another process, which has our hostname and pid.
+
+        As in a container that restarts. The clock of a process only grows, and so does the number
+        of the tasks that it has run; an event that comes twice is as old as it was.
+        """
+        if self.state is None or event.timestamp <= self.beat_timestamp:
+            return False
+        if 0 < event.clock <= self.beat_clock:
+            return True
+        before, processed = self.processed, event.processed
+        return before is not None and processed is not None and processed < before
+
     def beat(self, event: WorkerEvent, now: float) -> int:
         """Take in a worker event that is newer than the last; return newly unseen executions."""
-        self.beat_at = now
+        self.beat_at, self.beat_timestamp = now, event.timestamp
+        self.gave_back = False
         # Its control mailbox is subscribed to only when its loop begins, after the announcement.
         self.listens = isinstance(event, WorkerHeartbeat)
         self.beat_clock_before, self.beat_clock = self.beat_clock, event.clock
         self.version = event.sw_ver or self.version
-        if event.freq:
-            self.freq = event.freq
+        if event.freq and event.freq > 0.0:
+            self.freq = min(event.freq, _LONGEST_FREQ)
         if event.active is None or event.processed is None:
             return 0  # the answer to a broadcast has no numbers
         self.active, self.processed = event.active, event.processed
@@ -189,7 +212,10 @@ class Lane(Struct, eq=False, gc=False):
 
     def _note_excess(self, active: int, now: float) -> None:
         self.idle_beats = 0 if active else self.idle_beats + 1
-        if active >= len(self.running):
+        excess = len(self.running) - active
+        if excess <= 0:
             self.excess_since = None
         elif self.excess_since is None:
-            self.excess_since = now
+            self.excess_since, self.least_excess = now, excess
+        else:
+            self.least_excess = min(self.least_excess, excess)

@@ -22,7 +22,7 @@ from .trace import Trace
 from .traces import UNTRACED, Peeked
 
 _MAGIC: Final = b"celery-stream snapshot\n"
-VERSION: Final = 5
+VERSION: Final = 6
 _SIZE: Final = 4
 """Bytes of the version, and of the checksum."""
 
@@ -99,6 +99,7 @@ class EngineState(Struct, array_like=True):
     """So many of the lanes are in the table; the others only belong to deliveries."""
     newest: list[int]
     ghosts_looked_for_at: float
+    deaf_until: float
     traces: list[Trace]
     tasks: list[TaskRow]
     tables: TablesState

@@ -108,7 +108,7 @@ class StuckWatch:
         """
         if task.uuid in lane.listed and now - lane.inspected_at <= _BELIEVED:
             return True
-        if lane.state is not WorkerState.ONLINE or not lane.active:
+        if lane.state is not WorkerState.ONLINE or not lane.active or lane.excess_since is not None:
             return False
         before = lane.beat_at - _SETTLED
         running = (self._tasks.by_uuid.get(uuid) for uuid in lane.running)

@@ -24,6 +24,7 @@ from .view import WorkerGauge
 
 ALIVE: Final = frozenset({WorkerState.ONLINE, WorkerState.SUSPECT})
 _HELD: Final = frozenset({State.RECEIVED, State.STARTED})
+_FETCHED: Final = frozenset({State.RECEIVED})
 _IN_ORDER: Final = (*range(LATER), *range(STUCK, SLOTS))
 """The tables whose front is the task that waits longest."""
 _FORGET_PRODUCER: Final = 600.0
@@ -66,6 +67,8 @@ class Workers:
         """The one of each hostname that was heard last: nearly always it is the only one."""
         self._newest: dict[str, Lane] = {}
         self.ghosts_looked_for_at = 0.0
+        self.deaf_until = 0.0
+        """Until when we ourselves did not hear anybody, so that silence says nothing."""
         self.dropped = 0
         """Lanes that left because there were too many."""
 
@@ -99,6 +102,8 @@ class Workers:
 
     def beat(self, event: WorkerOnline | WorkerHeartbeat, lane: Lane, now: float) -> None:
         """A worker says that it is there."""
+        if lane.is_succeeded_by(event):
+            lane = self._succeed(lane, event, now)
         if not self._fresh(event.clock, lane):
             return
         if lane.state is None:
@@ -114,6 +119,15 @@ class Workers:
         if self._fresh(event.clock, lane):
             self._missed(lane, lane.beat(event, now))
             self._change(lane, WorkerState.OFFLINE, now)
+
+    def _succeed(self, lane: Lane, event: KnownEvent, now: float) -> Lane:
+        """Give the place of a process to the one that came after it; its work is given up."""
+        if lane.state in ALIVE:
+            self._change(lane, WorkerState.LOST, now)
+        if lane.holds_work:
+            self._take_back({id(lane)}, _HELD, now)
+        self._forget(lane)
+        return self.hear(event, now)
 
     def _fresh(self, clock: int, lane: Lane) -> bool:
         if lane.beat_clock >= clock > 0:
@@ -160,41 +174,56 @@ class Workers:
 
     def look(self, now: float) -> None:
         """Judge all workers, and give up what those had that are gone."""
-        gone: set[int] = set()
-        idle: set[int] = set()
-        for lane in self.lanes.values():
-            if lane.state is None:
-                continue
-            if self._judge(lane, now):
-                gone.add(id(lane))
-            elif lane.state is WorkerState.ONLINE:
-                if lane.absent:
-                    self._give_up_absent(lane, now)
-                self._give_up_ghosts(lane, now)
-                if lane.unseen and lane.idle_beats >= IDLE_BEATS:
-                    idle.add(id(lane))
+        workers = [lane for lane in self.lanes.values() if lane.state is not None]
+        gone = {id(lane) for lane in workers if self._judge(lane, now)}
+        left = {id(lane) for lane in workers if self._gives_back(lane, now)} - gone
+        online = [lane for lane in workers if lane.state is WorkerState.ONLINE]
+        for lane in online:
+            if lane.absent:
+                self._give_up_absent(lane, now)
+            self._give_up_ghosts(lane, now)
         if gone:
-            self._take_back(gone, now)
+            self._take_back(gone, _HELD, now)
+        if left:
+            self._take_back(left, _FETCHED, now)
+        idle = {id(lane) for lane in online if lane.unseen and lane.idle_beats >= IDLE_BEATS}
         if idle and now - self.ghosts_looked_for_at >= _GHOST_LOOK:
             self.ghosts_looked_for_at = now
             self._give_up_fetched(idle, now)
 
     def _judge(self, lane: Lane, now: float) -> bool:
-        """Move a worker from state to state; True when its work is to be given up."""
-        silent = now - lane.beat_at
+        """Move a worker from state to state; True when its work is to be given up.
+
+        One that said goodbye goes on with what it runs: a warm shutdown waits for it, and sends
+        no heartbeats meanwhile. One that was given up and got work since has to be again.
+        """
+        silent = now - max(lane.beat_at, self.deaf_until)
         graces = self._graces
         if silent > 2 * lane.freq:
             self._missed(lane, lane.measure())
         if lane.state is WorkerState.OFFLINE:
-            return lane.holds_work and silent > graces.offline
+            return lane.holds_work and silent > self._patience(lane)
         if lane.state is WorkerState.LOST:
-            return False
+            unheard = now - max(lane.heard_at, self.deaf_until)
+            return lane.holds_work and unheard > self._patience(lane)
         if silent > self._patience(lane):
             self._change(lane, WorkerState.LOST, now)
             return True
         if silent > max(graces.suspect, 3 * lane.freq):
             self._change(lane, WorkerState.SUSPECT, now)
         return False
+
+    def _gives_back(self, lane: Lane, now: float) -> bool:
+        """Whether what a worker had only fetched when it said goodbye is to be expected anew.
+
+        True once: the broker has it again.
+        """
+        silent = now - max(lane.beat_at, self.deaf_until)
+        left = lane.state is WorkerState.OFFLINE and silent > self._graces.offline
+        if not (left and lane.holds_work) or lane.gave_back:
+            return False
+        lane.gave_back = True
+        return True
 
     def _patience(self, lane: Lane) -> float:
         newest = self._newest.get(lane.hostname)
@@ -224,10 +253,9 @@ class Workers:
             for task, delivery in self._running(lane)
             if (delivery.on_our_clock(delivery.started_at) or now) <= since
         ]
-        excess = max(0, len(old) - lane.active)
         if lane.inspected_at >= since:  # not those that it named since
             old = [(task, delivery) for task, delivery in old if task.uuid not in lane.listed]
-        for task, delivery in old[:excess]:
+        for task, delivery in old[: lane.least_excess]:
             self._unknown(task, delivery, now, "idle_worker")
 
     def _give_up_absent(self, lane: Lane, now: float) -> None:
@@ -255,25 +283,26 @@ class Workers:
                     if delivery.lane is lane and delivery.state is State.STARTED:
                         yield task, delivery
 
-    def _take_back(self, gone: set[int], now: float) -> None:
+    def _take_back(self, gone: set[int], states: frozenset[State], now: float) -> None:
         """End what lost workers were running, and expect anew what they had only fetched."""
-        for task, delivery in self._open_on(gone):
+        for task, delivery in self._open_on(gone, states):
             if delivery.state is State.STARTED:
                 self._progress.give_up(task, delivery, State.LOST, at=now, reason="worker_lost")
             else:
                 self._progress.requeue(task, delivery, at=now)
         for lane in self.lanes.values():
             if id(lane) in gone:
-                lane.running.clear()
-                lane.holds_work = False
+                if State.STARTED in states:
+                    lane.running.clear()
+                lane.holds_work = bool(lane.running)
 
-    def _open_on(self, lanes: set[int]) -> list[tuple[Task, Delivery]]:
+    def _open_on(self, lanes: set[int], states: frozenset[State]) -> list[tuple[Task, Delivery]]:
         return [
             (task, delivery)
             for task in self._tasks.by_uuid.values()
             if not task.finished
             for delivery in (task.last, *(task.past or ()))
-            if delivery.state in _HELD and id(delivery.lane) in lanes
+            if delivery.state in states and id(delivery.lane) in lanes
         ]
 
     def _give_up_fetched(self, idle: set[int], now: float) -> None:
@@ -334,8 +363,14 @@ class Workers:
     def prune(self, now: float) -> None:
         """Forget the processes that have long been gone."""
         for lane in list(self.lanes.values()):
-            patience = _FORGET_PRODUCER if lane.state is None else _FORGET_WORKER
-            if now - lane.heard_at > patience and not (lane.holds_work or lane.state in ALIVE):
+            silent = now - lane.heard_at
+            if lane.state is None:  # a worker without heartbeats is nobody that is judged
+                patience = self._graces.silent if lane.holds_work else _FORGET_PRODUCER
+                forgotten = silent > patience
+            else:
+                kept = lane.holds_work or lane.state in ALIVE
+                forgotten = silent > _FORGET_WORKER and not kept
+            if forgotten:
                 self._forget(lane)
 
     def _drop_quiet_lanes(self) -> None:
@@ -350,6 +385,8 @@ class Workers:
             del self.by_hostname[lane.hostname]
         if self._newest.get(lane.hostname) is lane:
             del self._newest[lane.hostname]
+        if lane.state in ALIVE:  # nobody judges it any more: its tasks cannot rely on it
+            lane.state = WorkerState.LOST
         if self._records and _is_worker(lane):
             self._emit(WorkerForgotten(worker_record_of(lane)))
 

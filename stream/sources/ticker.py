@@ -17,6 +17,7 @@ class Ticker:
     Args:
         name: of the task.
         source: the broker that they are for; empty: the only one.
+        is_deaf: whether nothing could be heard now.
         interval: seconds between two.
         now: epoch seconds.
         sleep: waits for so many seconds.
@@ -27,12 +28,14 @@ class Ticker:
         *,
         name: str = "ticker",
         source: str = "",
+        is_deaf: Callable[[], bool] = lambda: False,
         interval: float = 1.0,
         now: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     ) -> None:
         self.name = name
         self._source = source
+        self._is_deaf = is_deaf
         self._interval = interval
         self._now = now
         self._sleep = sleep
@@ -40,5 +43,5 @@ class Ticker:
     async def run(self, put: Put) -> None:
         """Hand over ticks until cancelled."""
         while True:
-            await put([Tick(self._now(), self._source)])
+            await put([Tick(self._now(), self._source, self._is_deaf())])
             await self._sleep(self._interval)

@@ -49,6 +49,7 @@ class _Line(_EventLine, gc=False):
     t_recv: Timestamp | None = None
     transport: Transport | None = None
     source: str = SOURCE
+    deaf: bool = False
     channel: str = ""
     data: str | None = None
     channel_b64: bytes | None = None
@@ -246,7 +247,7 @@ def _told(found: _Line, at: float) -> Read:
     """Make a frame that is no message."""
     match found.frame:
         case "tick":
-            return Tick(at, "" if found.source == SOURCE else found.source)
+            return Tick(at, "" if found.source == SOURCE else found.source, found.deaf)
         case "queues":
             held, oldest = found.unacknowledged, found.oldest_unacknowledged_at
             return QueueSample(at, found.source, found.queues, held, oldest, found.delayed)

@@ -6,7 +6,7 @@ A capture is JSON Lines, UTF-8, one frame a line::
     {"t_recv", "transport": "redis", "source", "channel", "data"}
     {"t_recv", "transport": "amqp", "source", "delivery_info", "properties", "body"}
     {"t_recv", "transport": "event", "source", "channel", "data"}
-    {"t_recv", "frame": "tick", "source"}
+    {"t_recv", "frame": "tick", "source", "deaf"}
     {"t_recv", "frame": "queues", "source", "queues", …}
     {"t_recv", "frame": "subscribed", "source", "epoch", "silent_since"}
     {"t_recv", "frame": "inspected", "source", "hostname", "asked_at", "pid", "pool", …}
@@ -100,6 +100,7 @@ class _Tick(Struct, frozen=True, gc=False):
     t_recv: float
     frame: str = "tick"
     source: str | UnsetType = UNSET
+    deaf: bool | UnsetType = UNSET
 
 
 class _Queues(Struct, frozen=True, gc=False):
@@ -179,7 +180,8 @@ def _line(frame: Frame) -> _Line:
         case Message():
             return _plain(frame)
         case Tick():
-            return _Tick(frame.received_at, source=frame.source or UNSET)
+            source = frame.source or UNSET
+            return _Tick(frame.received_at, source=source, deaf=frame.deaf or UNSET)
         case QueueSample():
             return _Queues(
                 frame.received_at,

@@ -264,3 +264,15 @@ def test_a_start_that_seems_to_come_before_it_was_sent_waits_for_zero_and_is_cou
     (started,) = of_type(effects, Started)
     assert started.wait == 0.0
     assert of_type(effects, Odd) == [Odd(Oddity.SKEW_CLAMPED)]
+
+
+def test_a_gap_is_as_long_however_events_come_together():
+    def gap(*batches):
+        engine, told = Engine(), []
+        for batch in batches:
+            engine.feed(batch, T0 + 600)
+        told += engine.subscribed(Subscribed(T0 + 601, "", 2, T0 + 600))
+        return [each.seconds for each in of_type(told, GapMarked)]
+
+    first, late, custom = Process().heartbeat(at=600), Process().heartbeat(at=300), OtherEvent("x")
+    assert gap([first], [late], [custom]) == gap([first], [late, custom]) == gap([first, late])

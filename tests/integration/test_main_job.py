@@ -7,6 +7,8 @@ import celery
 import pytest
 from celery import chain, chord
 
+from stream.events import Tick
+from stream.wire.capture import read_line
 from tests.app_under_test import make_app
 from tests.integration.service import running
 from tests.otlp import Receiver
@@ -158,16 +160,24 @@ def test_nothing_that_is_sent_to_the_broker_writes(valkey, tmp_path):
 
 
 def test_a_broker_that_restarts_leaves_a_gap_and_is_found_again(valkey, tmp_path):
-    with running(tmp_path, valkey.url) as service:
+    with running(tmp_path, valkey.url, "--capture", str(tmp_path / "c" / "x.jsonl")) as service:
         valkey.kill()
         wait_for(lambda: service.get("/ready")[0] == 503)
+        wait_for(lambda: any(tick.deaf for tick in ticks_in(tmp_path / "c")))
         assert service.get("/live")[0] == 200
         assert service.health()["checks"]["broker"] is False
         valkey.start()
         wait_for(lambda: service.get("/ready")[0] == 200)
         wait_for(lambda: service.total("stream_source_opened_total", source="redis events") == 2)
+        wait_for(lambda: not ticks_in(tmp_path / "c")[-1].deaf)
         assert service.stop() == 0
     assert [line["source"] for line in service_log(tmp_path, "source.lost")]
+
+
+def ticks_in(directory):
+    files = sorted(directory.glob("*"))
+    lines = b"".join(path.read_bytes() for path in files).splitlines()
+    return [found for found in map(read_line, lines) if isinstance(found, Tick)]
 
 
 def service_log(tmp_path, event):

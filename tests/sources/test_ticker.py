@@ -21,8 +21,11 @@ async def test_a_tick_comes_at_once_and_then_after_each_interval():
     async def put(given):
         frames.extend(given)
 
-    ticker = Ticker(interval=2.0, now=lambda: 10.0 + sum(slept), sleep=sleep)
+    deaf = iter([True, False, False])
+    ticker = Ticker(
+        interval=2.0, is_deaf=lambda: next(deaf), now=lambda: 10.0 + sum(slept), sleep=sleep
+    )
     with pytest.raises(EnoughError):
         await ticker.run(put)
-    assert frames == [Tick(10.0), Tick(12.0), Tick(14.0)]
+    assert frames == [Tick(10.0, deaf=True), Tick(12.0), Tick(14.0)]
     assert slept == [2.0, 2.0, 2.0]

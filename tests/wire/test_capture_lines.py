@@ -89,7 +89,10 @@ frames = (
     | marks
     | answers
     | st.builds(
-        Tick, received_at=instants, source=st.just("") | texts.filter(lambda text: text != SOURCE)
+        Tick,
+        received_at=instants,
+        source=st.just("") | texts.filter(lambda text: text != SOURCE),
+        deaf=st.booleans(),
     )
 )
 
