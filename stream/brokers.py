@@ -1,10 +1,10 @@
 """What reads a broker, by the scheme of its URL: its events and its queues."""
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct
@@ -196,7 +196,7 @@ def _position(own: RabbitmqSettings, name: str) -> Position:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
         raise ConfigError(f"rabbitmq.state_dir cannot be made: {exc.strerror}") from None
-    return Position(directory / f"{re.sub(r'[^A-Za-z0-9_.-]', '_', name)}.offset")
+    return Position(directory / f"{quote(name, safe='')}.offset")
 
 
 def _management(own: RabbitmqSettings, vhost: str) -> Management | None:

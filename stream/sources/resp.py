@@ -30,6 +30,8 @@ Reply: TypeAlias = "bytes | int | list[Reply] | ReplyError | None"
 
 # As large as one read of the event loop's transport can be.
 _READ_BYTES = 256 * 1024
+_TLS_READ_BYTES = 16 * 1024
+"""Likewise with TLS: one record (RFC 8446, section 5.1)."""
 # hiredis moves all that is left in its buffer after each reply that it has read: fed with 256 KiB
 # of short ones at once it takes three times as long.
 _FED_BYTES = 24 * 1024
@@ -38,9 +40,17 @@ _KEPT_BYTES = 1024 * 1024
 MESSAGE_WORDS = 4
 """Of a ``pmessage``; the confirmation of a subscription and a pong have fewer."""
 _NOTHING = object()
-_TRANSIENT = frozenset(("LOADING", "MASTERDOWN", "BUSY", "TRYAGAIN"))
+# The last four are of writes, of which there are a few where workers are asked something.
+_TRANSIENT = frozenset(
+    (
+        *("LOADING", "MASTERDOWN", "BUSY", "TRYAGAIN"),
+        *("READONLY", "OOM", "MISCONF", "NOREPLICAS"),
+    )
+)
 _CLUSTER = frozenset(("MOVED", "ASK", "CROSSSLOT", "CLUSTERDOWN"))
-_FATAL = _TRANSIENT | _CLUSTER | {"NOAUTH"}
+_FATAL = _TRANSIENT | _CLUSTER | {"NOAUTH", "DENIED"}
+_CROWDED = "max number of clients"
+"""After this, and after DENIED, the server ends the connection."""
 # What a server says of our certificate; in TLS 1.3 only after the handshake.
 _CERTIFICATE_ALERTS = ("CERTIFICATE_REQUIRED", "UNKNOWN_CA", "BAD_CERTIFICATE")
 
@@ -55,6 +65,7 @@ class Connection:
         self.drained = True
         """Whether the last read took all that there was."""
         self._stream = stream
+        self._most_at_once = _READ_BYTES if address.tls is None else _TLS_READ_BYTES
         self._timeout = timeout
         self._reader = Reader(notEnoughData=_NOTHING)
         self._reader.setmaxbuf(_KEPT_BYTES)
@@ -83,7 +94,7 @@ class Connection:
         """
         try:
             read = await self._stream.receive(_READ_BYTES)
-            self.drained = len(read) < _READ_BYTES
+            self.drained = len(read) < self._most_at_once
             return self._parse(read)
         except (*CLOSED, HiredisError) as exc:
             self._lost(exc)
@@ -142,7 +153,7 @@ class Connection:
             received = await self.receive_soon()
             replies += [each for each in received if not (subscribing and is_message(each))]
         for reply in replies:
-            if isinstance(reply, ReplyError) and _code(reply) in _FATAL:
+            if isinstance(reply, ReplyError) and (_code(reply) in _FATAL or _is_crowded(reply)):
                 raise self.explain(reply, "answer", "")
         return replies
 
@@ -170,8 +181,10 @@ class Connection:
         """
         code, where = _code(error), self.address.redacted
         user = self.address.username or "default"
-        if code in _TRANSIENT or "max number of clients" in str(error):
-            return LostError(f"Redis at {where} cannot answer now ({code}).")
+        crowded = _is_crowded(error)
+        if crowded or code in _TRANSIENT:
+            says = f"has its {_CROWDED} already" if crowded else f"cannot answer now ({code})"
+            return LostError(f"Redis at {where} {says}.")
         if code in _CLUSTER:
             return RefusedError(
                 f"Redis at {where} is a node of a Redis Cluster, for which Celery has no "
@@ -282,7 +295,7 @@ async def _select(connection: Connection, address: RedisAddress) -> None:
 
 
 def _login_refused(connection: Connection, address: RedisAddress, error: ReplyError) -> StreamError:
-    if _code(error) in {"WRONGPASS", "ERR"} and "max number" not in str(error):
+    if _code(error) in {"WRONGPASS", "ERR"} and not _is_crowded(error):
         return RefusedError(
             f"Redis at {address.redacted} refused the user name or password in the broker URL."
         )
@@ -291,6 +304,10 @@ def _login_refused(connection: Connection, address: RedisAddress, error: ReplyEr
 
 def _pack(command: Command) -> bytes:
     return cast("bytes", pack_command(command))  # type: ignore[arg-type] # its stub allows one word
+
+
+def _is_crowded(error: ReplyError) -> bool:
+    return _CROWDED in str(error)
 
 
 def _code(error: ReplyError) -> str:

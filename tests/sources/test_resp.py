@@ -134,7 +134,9 @@ async def test_a_socket_file_that_is_not_there_is_lost(tmp_path):
     [
         (b"-LOADING Redis is loading\r\n", LostError, "cannot answer now"),
         (b"-MASTERDOWN Link with MASTER is down\r\n", LostError, "cannot answer now"),
-        (b"-ERR max number of clients reached\r\n", LostError, "cannot answer now"),
+        (b"-READONLY You can't write against a read only replica.\r\n", LostError, "READONLY"),
+        (b"-OOM command not allowed\r\n", LostError, "OOM"),
+        (b"-ERR max number of clients reached\r\n", LostError, "max number of clients already"),
         (b"-MOVED 3999 127.0.0.1:6381\r\n", RefusedError, "node of a Redis Cluster"),
         (b"-DENIED Redis is running in protected mode\r\n", RefusedError, "protected mode"),
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", LostError, "not the Redis protocol"),
@@ -144,6 +146,20 @@ async def test_an_answer_says_whether_to_try_again(answer, error, text):
     async with scripted(b"+OK\r\n", answer) as address:
         with pytest.raises(error, match=text):
             await ask(address, "ECHO", "hi")
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "text"),
+    [
+        (b"-DENIED Redis is running in protected mode\r\n", RefusedError, "protected mode"),
+        (b"-ERR max number of clients reached\r\n", LostError, "max number of clients already"),
+    ],
+)
+async def test_what_a_server_says_of_any_connection_is_told(answer, error, text):
+    async with scripted(answer) as address:
+        with pytest.raises(error, match=text):
+            async with connect(address, timeout=20):
+                pass
 
 
 async def test_a_server_that_accepts_and_says_nothing_is_lost():
