@@ -83,7 +83,11 @@ class Graces(Struct, frozen=True):
         Meta(description="Instead, where another process of its node name has come since"),
     ] = 60.0
     offline: Annotated[
-        Seconds, Meta(description="Seconds after a worker's goodbye that its events may still come")
+        Seconds,
+        Meta(
+            description="Seconds after a worker's goodbye until what it fetched and did not begin "
+            "is back in its queue; what it runs it may still end"
+        ),
     ] = 10.0
     excess: Annotated[
         Seconds,
