@@ -44,8 +44,23 @@ class CaptureFile:
         self.path = path
         self.size_bytes = 0
         """On disk."""
+        self._header_bytes = 0
         self._compression = _compression_of(path)
         self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _MODE)
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether there is more in it than its header."""
+        return self.size_bytes > self._header_bytes
+
+    def begin(self, header: bytes) -> None:
+        """Write the header.
+
+        Raises:
+            OSError: as `append`.
+        """
+        self.append(header)
+        self._header_bytes = self.size_bytes
 
     def append(self, lines: bytes) -> None:
         """Write whole lines.
@@ -66,9 +81,9 @@ class CaptureFile:
             os.close(self._descriptor)
 
     def leave(self) -> None:
-        """Close the file after a failed `append`, and remove it where nothing is in it."""
+        """Close the file after a failed `append`, and remove it where no frame is in it."""
         os.close(self._descriptor)
-        if self.size_bytes == 0:
+        if not self.has_frames:
             with suppress(OSError):
                 self.path.unlink()
 

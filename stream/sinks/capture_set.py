@@ -11,7 +11,8 @@ from typing import Final
 from msgspec import Struct, structs
 
 from ..errors import ConfigError
-from ..wire.capture_lines import Header, header_line
+from ..wire.capture import read_line
+from ..wire.capture_lines import Gap, Header, gap_line, header_line
 from ..wire.capture_names import DEFAULT, SetName, set_name
 from .capture_file import CaptureFile
 
@@ -48,6 +49,8 @@ class CaptureSet:
         self._part = 0
         self._file: CaptureFile | None = None
         self._began_at = float("-inf")
+        self._missing = 0
+        """Frames of which is still to be noted that they are not there."""
 
     def open(self) -> None:
         """Make the directory; the first file is made when there is something to write.
@@ -72,23 +75,37 @@ class CaptureSet:
     def append(self, lines: bytes, at: float) -> None:
         """Write whole lines, the first of which arrived at *at*, to the file that is due.
 
+        A note of missing frames begins no file: it goes before the frames that do. A full disk
+        may have room for notes alone, and each file would cost one that holds frames.
+
         Raises:
             OSError: the disk does not take them; what was written before is not touched. The next
                 call tries a new file.
         """
+        if self._file is None and isinstance(note := read_line(lines), Gap):
+            self._missing += note.count
+            return
         file = self._due(at)
+        is_first = not file.has_frames
         try:
-            file.append(lines)
+            file.append(self._note() + lines)
         except OSError:
             self._file = None
             file.leave()
             raise
+        self._missing = 0
+        if is_first:  # not before: a full disk may take a header, and then no frame
+            self._part += 1
+            self._remove_oldest()
 
     def close(self) -> None:
         """End the current file. Safe twice."""
         file, self._file = self._file, None
         if file is not None:
             file.close()
+
+    def _note(self) -> bytes:
+        return gap_line(Gap(self._missing)) if self._missing else b""
 
     def _due(self, at: float) -> CaptureFile:
         file, rotation = self._file, self._rotation
@@ -105,13 +122,11 @@ class CaptureSet:
         file = CaptureFile(self._directory / self._name.part(number, at))
         header = structs.replace(self._header, part=self._part + 1, started_at=at)
         try:
-            file.append(header_line(header))
+            file.begin(header_line(header))
         except OSError:
             file.leave()
             raise
         self._file, self._began_at = file, at
-        self._part += 1
-        self._remove_oldest()
         return file
 
     def _numbers(self) -> dict[int, Path]:
@@ -126,7 +141,10 @@ class CaptureSet:
     def _remove_oldest(self) -> None:
         if self._rotation.keep is None:
             return
-        files = self._numbers()
+        try:
+            files = self._numbers()
+        except OSError:  # the lines are written; the next file brings the next try
+            return
         for number in sorted(files)[: -self._rotation.keep]:
             with suppress(OSError):  # somebody else has removed it, or it stays
                 files[number].unlink()

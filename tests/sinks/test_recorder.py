@@ -1,7 +1,9 @@
 """What is recorded is read back; what is not is counted, told and noted."""
 
+import errno
 import gzip
 import json
+import os
 import signal
 import sys
 from pathlib import Path
@@ -323,6 +325,34 @@ async def test_when_the_disk_is_back_recording_goes_on_and_notes_what_is_missing
     assert frames == [numbered(3)]
     assert source.unrecorded == 2
     assert rig.told[-1] == CaptureOpened(str(rig.files[0]))
+
+
+def headers_only(write):
+    """`os.write` on a disk on which there is just so much room."""
+
+    def tried(descriptor, data):
+        if b'"t_recv"' in bytes(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(descriptor, data)
+
+    return tried
+
+
+async def test_a_disk_that_takes_only_headers_costs_no_file_that_is_there(tmp_path, monkeypatch):
+    rotation = Rotation(max_bytes=1, keep=2)
+    rig = Rig(tmp_path / "night.jsonl", rotation=rotation)
+    await rig.record([numbered(1)], [numbered(2)])
+    before = rig.files
+    with monkeypatch.context() as full:
+        full.setattr(os, "write", headers_only(os.write))
+        await rig.record([numbered(3)], [numbered(4)], [numbered(5)])
+    assert rig.files == before
+    await rig.record([numbered(6)])
+    await rig.recorder.close()
+    frames, source = await read(rig.target)
+    assert frames == [numbered(2), numbered(6)]
+    assert source.unrecorded == 3
+    assert [header.part for header in source.headers] == [2, 3]
 
 
 FULL_DISK = """
