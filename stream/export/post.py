@@ -8,6 +8,7 @@ follow redirects, take any status below 400 for a success and never read a parti
 
 import email.utils
 import time
+from base64 import b64encode
 from http import HTTPStatus
 from typing import TypeAlias
 
@@ -19,6 +20,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceResponse,
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from requests.utils import get_auth_from_url
 
 from ..occurrences import Signal
 from .target import Target
@@ -59,7 +61,7 @@ class Refused(Struct, frozen=True, gc=False):
 
     reason: str
     status: int | None = None
-    """Of its answer; None where the request could not be made."""
+    """Of its answer; None where nobody was asked."""
 
 
 Outcome: TypeAlias = Taken | Later | TooLarge | Refused
@@ -95,8 +97,9 @@ class Poster:
         except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError) as exc:
             return Later(_root_cause(exc))
         except (requests.RequestException, ValueError) as exc:  # the latter from http.client
+            # Nobody refused anything: what waits is kept until the settings are corrected.
             # Not the text of the exception: it can have the URL or a header in it.
-            return Refused(f"the request cannot be made ({type(exc).__name__})")
+            return Later(f"the request cannot be made ({type(exc).__name__})")
         except OSError:
             return Later("a certificate file cannot be read")
 
@@ -182,4 +185,10 @@ def _root_cause(exc: BaseException) -> str:
 
 
 def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    """Add user and password of the URL, which requests does not where a session has an auth."""
+    user, password = get_auth_from_url(request.url or "")
+    if (user or password) and "Authorization" not in request.headers:
+        # UTF-8, as RFC 7617 recommends; requests itself fails on what is not Latin-1.
+        credentials = b64encode(f"{user}:{password}".encode()).decode()
+        request.headers["Authorization"] = f"Basic {credentials}"
     return request

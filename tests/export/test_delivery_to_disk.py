@@ -174,6 +174,20 @@ async def test_a_stored_batch_that_will_never_be_taken_is_dropped(receiver, tmp_
     assert names(receiver) == numbers(5, 8)
 
 
+async def test_what_is_stored_outlives_a_header_that_cannot_be_sent(receiver, tmp_path):
+    async with running(Rig(nowhere(), spool=tmp_path)) as rig:
+        rig.buffer.extend(drafts(4))
+        await rig.spooled(4)
+    wrong = Rig(receiver.url, spool=tmp_path, headers={"authorization": "Bearer x\n"})
+    async with running(wrong):
+        await wrong.failure()
+        assert wrong.ledger.dropped[Drop.PERMANENT] == 0
+    async with running(Rig(receiver.url, spool=tmp_path)) as rig:
+        await rig.empty()
+
+    assert names(receiver) == numbers(1, 4)
+
+
 async def test_a_spool_that_is_too_small_tells_exactly_what_it_gave_up(tmp_path):
     port = free_port()
     rig = Rig(f"http://127.0.0.1:{port}", spool=tmp_path, spool_bytes=2_000)

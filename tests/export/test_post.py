@@ -1,5 +1,6 @@
 import email.utils
 import time
+from base64 import b64decode
 
 import pytest
 
@@ -118,10 +119,14 @@ def test_a_certificate_file_that_is_not_there_may_come_back(send):
     assert outcome == Later("a certificate file cannot be read")
 
 
-def test_a_request_that_cannot_be_made_is_final_and_tells_no_secret(send):
+def test_a_request_that_cannot_be_made_may_work_later_and_tells_no_secret(send):
     outcome = send(headers={"authorization": "Bearer s3cret\n"})
-    assert isinstance(outcome, Refused)
-    assert "s3cret" not in outcome.reason
+    assert outcome == Later("the request cannot be made (InvalidHeader)")
+
+
+def test_a_url_that_is_none_may_be_corrected(send):
+    outcome = send(endpoint="http://[s3cret")
+    assert outcome == Later("the request cannot be made (InvalidURL)")
 
 
 def test_no_reason_repeats_the_url(send):
@@ -147,6 +152,20 @@ def test_a_netrc_file_does_not_replace_the_authorization(send, receiver, tmp_pat
     monkeypatch.setenv("NETRC", str(netrc))
 
     send(headers={"Authorization": "Bearer right"})
+
+    assert receiver.requests()[0].headers["authorization"] == "Bearer right"
+
+
+def test_user_and_password_of_the_url_are_sent(send, receiver):
+    send(endpoint=f"http://us%C3%A9r:p%40ss%E2%82%AC@127.0.0.1:{receiver.port}")
+
+    scheme, _, credentials = receiver.requests()[0].headers["authorization"].partition(" ")
+    assert (scheme, b64decode(credentials).decode()) == ("Basic", "usér:p@ss€")
+
+
+def test_a_header_of_the_settings_wins_over_the_password_of_the_url(send, receiver):
+    endpoint = f"http://user:password@127.0.0.1:{receiver.port}"
+    send(endpoint=endpoint, headers={"authorization": "Bearer right"})
 
     assert receiver.requests()[0].headers["authorization"] == "Bearer right"
 
