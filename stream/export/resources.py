@@ -7,7 +7,7 @@ import functools
 import uuid
 
 from ..config import OtlpSettings
-from .records import Attribute, Resource
+from .records import Resource, Value
 
 _NODES = 1024
 """Node names that are remembered; beyond it a resource is built again, which is only slower."""
@@ -32,13 +32,14 @@ class Resources:
         return self._of_node(hostname)
 
     def _build(self, hostname: str | None) -> Resource:
-        attributes: list[Attribute] = list(self._common.items())
+        attributes: dict[str, Value] = {**self._common}
         if hostname is not None:
             _, _, host = hostname.rpartition("@")
             clean = hostname.encode("utf-8", "replace").decode()
-            attributes.append(("service.instance.id", str(uuid.uuid5(_NAMESPACE, clean))))
-            attributes.append(("host.name", host))
-        return Resource(tuple(attributes))
+            # Set and not added: OTLP forbids a key twice, and the settings may have these too.
+            attributes["service.instance.id"] = str(uuid.uuid5(_NAMESPACE, clean))
+            attributes["host.name"] = host
+        return Resource(tuple(attributes.items()))
 
 
 def _service_name(settings: OtlpSettings) -> str:

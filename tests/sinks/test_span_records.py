@@ -322,6 +322,16 @@ def test_one_worker_has_one_resource():
     assert first.resource is not other.resource
 
 
+def test_the_worker_wins_over_the_attributes_of_the_settings():
+    attributes = {"host.name": "mine", "team": "a", "service.instance.id": "mine"}
+    found = Resources(OtlpSettings(resource_attributes=attributes)).of("w1@box").attributes
+
+    assert len(found) == len(dict(found)), "OTLP forbids a key twice"
+    assert dict(found)["host.name"] == "box"
+    assert dict(found)["service.instance.id"] != "mine"
+    assert dict(found)["team"] == "a"
+
+
 def test_resource_attributes_of_the_settings_are_added():
     settings = OtlpSettings(service_name="shop", resource_attributes={"team": "a"})
 
