@@ -27,6 +27,7 @@ _ATTRIBUTES = Attributes(6)
 _FLAGS = tag(8, WireType.FIXED32)
 _TRACE_ID = tag(9, WireType.DELIMITED) + length(16)
 _SPAN_ID = tag(10, WireType.DELIMITED) + length(8)
+_OBSERVED = tag(11, WireType.FIXED64)
 _EVENT_NAME = tag(12, WireType.DELIMITED)
 
 _pack_ids = struct.Struct(">2sQQ2sQ").pack
@@ -55,6 +56,8 @@ def _encode(log: Log) -> bytes:
         delimited(_BODY, any_value(log.body)),
         *[encoders[key](value) for key, value in log.attributes],
         _span_context(log.trace_id, log.span_id, log.flags),
+        # Not the time of encoding: a record is the same bytes each time.
+        _pack_time(_OBSERVED, log.time_ns),
         _event_name(log.event_name),
     ]
     body = b"".join(parts)

@@ -67,6 +67,7 @@ def write_span(message, span):
 
 def write_log(message, log):
     message.time_unix_nano = log.time_ns
+    message.observed_time_unix_nano = log.time_ns
     message.event_name = clean(log.event_name)
     message.severity_number = int(log.severity)
     message.severity_text = log.severity.name

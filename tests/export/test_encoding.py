@@ -253,6 +253,7 @@ def test_a_log_record_is_read_back_as_it_was():
         SeverityNumber.SEVERITY_NUMBER_ERROR,
         "ERROR",
     )
+    assert read.observed_time_unix_nano == read.time_unix_nano > 0
     assert read.body.string_value == "gone"
     assert int.from_bytes(read.trace_id, "big") == 0xABC
     assert int.from_bytes(read.span_id, "big") == 0xDEF
