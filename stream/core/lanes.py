@@ -150,13 +150,16 @@ class Lane(Struct, eq=False, gc=False):
         if clock > self.base_clock:
             self.starts += 1
 
-    def is_succeeded_by(self, event: WorkerEvent) -> bool:
+    def is_succeeded_by(self, event: WorkerEvent, now: float) -> bool:
         """Whether a worker event is of another process, which has our hostname and pid.
 
         As in a container that restarts. The clock of a process only grows, and so does the number
-        of the tasks that it has run; an event that comes twice is as old as it was.
+        of the tasks that it has run; an event that comes twice is as old as it was. Where two run
+        at once under one name, as they must not, the heartbeats of both come: no end of either.
         """
         if self.state is None or event.timestamp <= self.beat_timestamp:
+            return False
+        if not isinstance(event, WorkerOnline) and now - self.beat_at <= 3 * self.freq:
             return False
         if 0 < event.clock <= self.beat_clock:
             return True

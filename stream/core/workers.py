@@ -102,7 +102,7 @@ class Workers:
 
     def beat(self, event: WorkerOnline | WorkerHeartbeat, lane: Lane, now: float) -> None:
         """A worker says that it is there."""
-        if lane.is_succeeded_by(event):
+        if lane.is_succeeded_by(event, now):
             lane = self._succeed(lane, event, now)
         if not self._fresh(event.clock, lane):
             return

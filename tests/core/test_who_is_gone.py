@@ -81,6 +81,27 @@ def test_a_heartbeat_that_comes_twice_is_of_the_same_process(engine):
     assert [each.state for each in of_type(effects, WorkerChanged)] == [WorkerState.ONLINE]
 
 
+def test_two_processes_with_one_hostname_and_pid_at_once_do_not_end_each_other(engine):
+    one, other, told = Process("w@pod", pid=1), Process("w@pod", pid=1), []
+    other.clock = 1_000
+    feed(
+        engine, one.online(), other.online(at=0.5), one.received("a", at=1), one.started("a", at=1)
+    )
+    for at in range(2, 60, 2):
+        told += feed(engine, one.heartbeat(at=at, active=1, processed=3))
+        told += feed(engine, other.heartbeat(at=at + 1, active=1, processed=90))
+        told += engine.tick(T0 + at + 1.5)
+    assert of_type(told, WorkerChanged) == of_type(told, TaskFinished) == []
+
+
+def test_a_process_whose_announcement_was_missed_is_another_too(engine):
+    old, new = Process("w@pod", pid=1), Process("w@pod", pid=1)
+    feed(engine, old.online())
+    beating(engine, old, 2, 100, active=1, processed=50)
+    beating(engine, new, 108, 400)
+    assert worker_states(engine) == [WorkerState.ONLINE]
+
+
 # -- goodbye -----------------------------------------------------------------------------------
 
 
