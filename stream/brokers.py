@@ -52,7 +52,8 @@ class Broker(Struct, frozen=True):
     url: str
     """Without user and password."""
     sources: Mapping[str, Source]
-    """By what they read: its events, its queues, and its workers' answers where they are asked."""
+    """By what they read, in this order: its events, its queues, and its workers' answers where they
+    are asked."""
 
 
 def named(settings: Settings) -> tuple[Named, ...]:

@@ -82,7 +82,7 @@ class Watch(Struct, frozen=True):
     channel: Channel
     pipeline: Pipeline
     sources: Mapping[str, Source]
-    """By their role: a broker has two."""
+    """By their role, that of the events first."""
     poll_age: float
     """Seconds after which what its queues hold is not known any more."""
     tell: Tell
