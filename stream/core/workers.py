@@ -257,6 +257,7 @@ class Workers:
             old = [(task, delivery) for task, delivery in old if task.uuid not in lane.listed]
         for task, delivery in old[: lane.least_excess]:
             self._unknown(task, delivery, now, "idle_worker")
+        lane.excess_since = None  # the next heartbeats say whether that was all
 
     def _give_up_absent(self, lane: Lane, now: float) -> None:
         """End what a worker did not name when it was asked what it runs, and of which no end came.

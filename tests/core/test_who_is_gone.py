@@ -174,7 +174,7 @@ def test_a_run_without_an_end_is_given_up_at_a_worker_that_is_always_busy(slots)
                 told += feed(engine, worker.received(busy[slot], at=at))
                 told += feed(engine, worker.started(busy[slot], at=at))
         told += feed(engine, worker.heartbeat(at=at, active=slots, processed=number + 1))
-        told += engine.tick(T0 + at)
+        told += [*engine.tick(T0 + at), *engine.tick(T0 + at + 1)]
     (given_up,) = [each for each in of_type(told, TaskFinished) if each.inferred]
     assert (given_up.uuid, given_up.state) == ("ghost", State.UNKNOWN)
     assert running(engine) == slots
@@ -212,6 +212,19 @@ def test_two_messages_with_one_id_both_run(engine):
     assert [(each.state, each.run) for each in of_type(told, AttemptEnded)] == [
         (State.SUCCESS, 3.9)
     ]
+
+
+def test_runs_that_are_too_many_to_be_kept_do_not_run_for_ever(engine):
+    worker, web = Process(), producer()
+    feed(engine, worker.online())
+    for retries in range(100):  # of none is it told that it asked for the next
+        at = retries + 1.0
+        feed(engine, web.sent("u", at=at, retries=retries))
+        feed(engine, worker.received("u", at=at, retries=retries), worker.started("u", at=at))
+    feed(engine, worker.succeeded("u", at=200, runtime=0.1))
+    feed(engine, worker.received("long", at=201), worker.started("long", at=201))
+    told = beating(engine, worker, 202, 900, active=1, processed=101)
+    assert [each.uuid for each in of_type(told, StuckBegan)] == ["long"], "it is all that runs"
 
 
 # -- what is kept of them ------------------------------------------------------------------------
