@@ -110,8 +110,9 @@ class Poster:
 
 def _classify(response: requests.Response, signal: Signal) -> Outcome:
     status = response.status_code
+    body = _read(response)  # of any answer: its connection is of no use again before
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-        return Taken(_rejected(response, signal))
+        return Taken(_rejected(body, signal) if _is_protobuf(response) else 0)
     reason = _phrase(status)
     if status in _TRANSIENT:
         return Later(reason, _retry_after(response.headers.get("Retry-After")), status)
@@ -120,14 +121,29 @@ def _classify(response: requests.Response, signal: Signal) -> Outcome:
     return Refused(reason, status)
 
 
-def _rejected(response: requests.Response, signal: Signal) -> int:
-    """Read the number of rejected items; 0 where the answer has none or cannot be read."""
-    if not response.headers.get("Content-Type", "").startswith("application/x-protobuf"):
-        return 0
+def _read(response: requests.Response) -> bytes:
+    """Read a body to its end; nothing where it is longer than one is, or breaks off."""
+    body = b""
     try:
-        body = next(response.iter_content(_MOST_BODY_BYTES), b"")
+        for part in response.iter_content(_MOST_BODY_BYTES):
+            body += part
+            if len(body) > _MOST_BODY_BYTES:
+                return b""
+    except requests.RequestException:
+        return b""  # the status has said what became of the request
+    return body
+
+
+def _is_protobuf(response: requests.Response) -> bool:
+    content_type = response.headers.get("Content-Type", "")
+    return content_type.lower().startswith("application/x-protobuf")
+
+
+def _rejected(body: bytes, signal: Signal) -> int:
+    """Read the number of rejected items; 0 where the answer has none or cannot be read."""
+    try:
         return max(_rejected_in(body, signal), 0)
-    except (requests.RequestException, DecodeError):
+    except DecodeError:
         return 0  # the status said that it was taken
 
 

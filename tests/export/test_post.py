@@ -3,11 +3,13 @@ import time
 from base64 import b64decode
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
 from stream.config import OtlpSettings
 from stream.export.post import Later, Poster, Refused, Taken, TooLarge
 from stream.export.target import target_for
 from stream.occurrences import Signal
+from tests.export.raw_receiver import RawReceiver, answer, in_chunks
 from tests.otlp import Answer, Receiver
 from tests.servers import free_port
 
@@ -42,6 +44,27 @@ def send(receiver, posters):
     return send
 
 
+@pytest.fixture
+def post_to(posters):
+    """Posts to a receiver, so many times over one `Poster`; returns what came of it."""
+
+    def post_to(receiver, *, times=1):
+        poster = Poster(target_for(OtlpSettings(endpoint=receiver.url), Signal.TRACES))
+        posters.append(poster)
+        outcomes = [poster.post(b"", timeout=TIMEOUT) for _ in range(times)]
+        poster.close()
+        return outcomes
+
+    return post_to
+
+
+def partial_success(*, rejected):
+    response = ExportTraceServiceResponse()
+    response.partial_success.rejected_spans = rejected
+    response.partial_success.error_message = "some were refused"
+    return response.SerializeToString()
+
+
 @pytest.mark.parametrize("status", [200, 202, 204])
 def test_a_status_of_success_means_taken(send, status):
     assert send(Answer(status, body=b"")) == Taken(0)
@@ -54,6 +77,31 @@ def test_a_partial_success_tells_how_many_were_rejected(send, signal):
 
 def test_a_success_with_a_body_that_cannot_be_read_is_still_one(send):
     assert send(Answer(body=b"<html>")) == Taken(0)
+
+
+def test_a_partial_success_may_come_in_parts(post_to):
+    body = partial_success(rejected=300)
+    with RawReceiver(in_chunks(body, 1)) as receiver:
+        assert post_to(receiver) == [Taken(300)]
+
+
+@pytest.mark.parametrize("content_type", ["Application/X-Protobuf", "application/x-protobuf; v=1"])
+def test_the_type_of_an_answer_is_known_however_it_is_written(post_to, content_type):
+    with RawReceiver(answer(partial_success(rejected=3), content_type=content_type)) as receiver:
+        assert post_to(receiver) == [Taken(3)]
+
+
+@pytest.mark.parametrize("status", ["200 OK", "503 Service Unavailable", "400 Bad Request"])
+def test_a_connection_is_used_again_whatever_the_answer_was(post_to, status):
+    unread = answer(b"{}" * 1000, status=status, content_type="application/json")
+    with RawReceiver(unread, unread) as receiver:
+        post_to(receiver, times=2)
+    assert receiver.connections == 1
+
+
+def test_an_answer_without_an_end_is_not_read_to_it(post_to):
+    with RawReceiver(answer(bytes(10_000_000))) as receiver:
+        assert post_to(receiver) == [Taken(0)]
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
