@@ -4,6 +4,7 @@ A request reads memory: no broker, worker or receiver is asked. The page is writ
 thread, because thousands of series take tens of milliseconds, and by one request at a time.
 """
 
+import asyncio
 import contextlib
 import logging
 import socket
@@ -24,12 +25,10 @@ from starlette.types import ASGIApp
 from ..config import AccessSettings
 from ..errors import RefusedError
 from ..sinks.aggregate import Family
+from .bounds import Bounded, Bounds, Connection, usual_bounds
 from .compat import Asked, NotKnownError, asked
 from .health import Health
 from .prometheus import page
-
-MAX_CONNECTIONS = 100
-"""Scrapers and people; beyond it requests are answered 503, so that nobody can hold all memory."""
 
 _MAX_PORT = 65535
 
@@ -139,7 +138,7 @@ def listen(address: str) -> socket.socket:
         # Connections of a previous process in TIME_WAIT are no reason to refuse.
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         bound.bind(target)
-        bound.listen(MAX_CONNECTIONS)
+        bound.listen(usual_bounds().backlog)
     except OSError as error:
         bound.close()
         raise _refused(address, error) from error
@@ -168,6 +167,7 @@ async def serve(
     *,
     stop: anyio.Event | None = None,
     tls: AccessSettings | None = None,
+    bounds: Bounds | None = None,
     task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
     """Answer requests until told to stop or cancelled; closes the socket.
@@ -179,9 +179,12 @@ async def serve(
         bound: from `listen`.
         stop: set by whoever wants it to return; None if only cancellation ends it.
         tls: the certificate to serve HTTPS with; where it has none, or for None, HTTP.
+        bounds: what clients may take; None: what this process can bear.
         task_status: told once requests are answered, so ``await tasks.start(serve, …)`` works.
     """
-    server = _Server(_config(app, tls or AccessSettings()), task_status)
+    bounds = bounds or usual_bounds()
+    config = _config(Bounded(app, bounds.requests), tls or AccessSettings())
+    server = _Server(config, bounds, task_status)
     try:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(_stop_server, server, stop or anyio.Event(), name="stop http")
@@ -201,10 +204,14 @@ async def _stop_server(server: uvicorn.Server, stop: anyio.Event) -> None:
 
 
 class _Server(uvicorn.Server):
-    """A server inside a process that has its own signal handlers."""
+    """A server inside a process that has its own signal handlers, and bounds for its clients."""
 
-    def __init__(self, config: uvicorn.Config, task_status: TaskStatus[None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, bounds: Bounds, task_status: TaskStatus[None]
+    ) -> None:
         super().__init__(config)
+        self._bounds = bounds
+        self._waiting: dict[Connection, asyncio.TimerHandle] = {}
         self._task_status = task_status
 
     @contextlib.contextmanager
@@ -212,8 +219,28 @@ class _Server(uvicorn.Server):
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        # uvicorn itself would wait for a minute for who connects and does not speak TLS.
+        await super().startup([])
+        loop, encrypted = asyncio.get_running_loop(), self.config.ssl
+        for bound in sockets or ():
+            server = await loop.create_server(
+                self._connection,
+                sock=bound,
+                backlog=self._bounds.backlog,
+                ssl=encrypted,
+                ssl_handshake_timeout=self._bounds.patience if encrypted else None,
+            )
+            self.servers.append(server)
         self._task_status.started()
+
+    def _connection(self) -> Connection:
+        return Connection(
+            self.config,
+            self.server_state,
+            self.lifespan.state,
+            bounds=self._bounds,
+            waiting=self._waiting,
+        )
 
 
 def _config(app: ASGIApp, tls: AccessSettings) -> uvicorn.Config:
@@ -228,6 +255,5 @@ def _config(app: ASGIApp, tls: AccessSettings) -> uvicorn.Config:
         ws="none",
         proxy_headers=False,
         server_header=False,
-        limit_concurrency=MAX_CONNECTIONS,
         timeout_graceful_shutdown=GRACE,
     )

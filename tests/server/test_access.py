@@ -2,7 +2,6 @@
 
 import base64
 import ssl
-import subprocess
 
 import anyio
 import httpx
@@ -14,6 +13,7 @@ from stream.server.access import HEADERS, Access, is_loopback, is_open, tls
 from stream.server.http import application, listen, serve
 from tests.page.cluster import WELL, Cluster, page_of
 from tests.page.site import served
+from tests.server.certificates import certificate_in
 
 pytestmark = pytest.mark.anyio
 
@@ -178,13 +178,7 @@ def test_it_is_open_without_any_credentials():
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
     """Paths of a certificate for localhost and of its key."""
-    directory = tmp_path_factory.mktemp("tls")
-    cert, key = directory / "cert.pem", directory / "key.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2"]
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    files = ["-out", str(cert), "-keyout", str(key)]
-    subprocess.run([*command, *names, *files], check=True, capture_output=True)
-    return str(cert), str(key)
+    return certificate_in(tmp_path_factory.mktemp("tls"))
 
 
 async def test_it_serves_https_with_a_certificate(certificate):
