@@ -16,6 +16,9 @@ from .target import Target
 Decided: TypeAlias = Taken | TooLarge | Refused
 """An answer after which the same request is not made again."""
 
+_TIMEOUTS = 2
+"""That a request may take in all: for connecting, and for the answer."""
+
 
 class Line:
     """Sends batches to a target.
@@ -58,8 +61,7 @@ class Line:
 
         Safe to cancel: a request that hangs is abandoned, its thread ends with the timeout.
         """
-        post = partial(self._post, batch, timeout=timeout)
-        outcome = await to_thread.run_sync(post, limiter=self._limiter, abandon_on_cancel=True)
+        outcome = await self._outcome(batch, timeout)
         match outcome:
             case Later(reason=reason, after=after):
                 delay = self._circuit.failed(reason, after=after)
@@ -71,12 +73,26 @@ class Line:
                 self._circuit.refused(reason)
         return outcome
 
-    def _post(self, batch: Batch, *, timeout: float) -> Decided | Later:
+    async def _outcome(self, batch: Batch, timeout: float) -> Decided | Later:  # noqa: ASYNC109 - likewise
+        """Make one request, within twice its timeout in all.
+
+        The timeout bounds each read of a socket, and a receiver may send a byte before each ends.
+        """
+        most = _TIMEOUTS * timeout
+        post = partial(self._post, self._poster, batch, timeout=timeout)
+        with anyio.move_on_after(most):
+            return await to_thread.run_sync(post, limiter=self._limiter, abandon_on_cancel=True)
+        # The thread still has the connection: the next request needs another.
+        self._poster.close()
+        self._poster = Poster(self._target)
+        return Later(f"no answer within {most:g} s")
+
+    def _post(self, poster: Poster, batch: Batch, *, timeout: float) -> Decided | Later:
         try:
             body = batch.fit(gzip=self._target.gzip).body
         except ValueError:  # from a disk that says it is whole
             return Refused("a damaged body")
-        return self._poster.post(body, timeout=timeout)
+        return poster.post(body, timeout=timeout)
 
     def close(self) -> None:
         """Close idle connections."""

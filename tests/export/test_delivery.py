@@ -78,7 +78,7 @@ async def test_a_receiver_that_hangs_is_tried_again(receiver):
         await rig.empty()
 
     assert rig.ledger.sent == 1
-    assert rig.failures[0].reason == "no answer within 0.3 s"
+    assert rig.failures[0].reason.startswith("no answer within")
 
 
 async def test_what_waits_while_the_receiver_is_down_arrives_when_it_comes():
