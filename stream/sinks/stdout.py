@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from sys import getsizeof
 from typing import TextIO
 
 import anyio
@@ -23,15 +24,20 @@ class JsonLines:
 
     Args:
         file: where to; the caller opens and closes it.
-        limit: of lines that wait: about 10 MB.
         tell: hears of lines that are lost.
+        limit: of lines that wait.
+        limit_bytes: of the texts in them: one may have a long traceback.
     """
 
-    def __init__(self, file: TextIO, *, tell: Tell, limit: int = 10_000) -> None:
+    def __init__(
+        self, file: TextIO, *, tell: Tell, limit: int = 10_000, limit_bytes: int = 10_000_000
+    ) -> None:
         self._file = file
         self._tell = tell
         self._limit = limit
+        self._limit_bytes = limit_bytes
         self._waiting: list[Log] = []
+        self._waiting_bytes = 0
         self._rendered: list[str] = []
         self._broken = False
         self._writing = False
@@ -53,9 +59,14 @@ class JsonLines:
 
     def add(self, logs: Sequence[Log]) -> None:
         """Take records in; those for which there is no room are lost."""
-        room = 0 if self._broken else self._limit - len(self._waiting)
-        self._waiting += logs[: max(0, room)]
-        self._lose(len(logs) - max(0, room))
+        taken = 0
+        for log in logs:
+            if self._is_full:
+                break
+            self._waiting.append(log)
+            self._waiting_bytes += _text_bytes(log)
+            taken += 1
+        self._lose(len(logs) - taken)
         self._notify()
 
     async def run(self) -> None:
@@ -64,7 +75,7 @@ class JsonLines:
         while True:
             while not self._waiting:
                 await self._changed.wait()
-            logs, self._waiting = self._waiting, []
+            logs, self._waiting, self._waiting_bytes = self._waiting, [], 0
             self._writing = True
             # Abandoned where nobody reads: the thread waits, the service does not.
             done = await to_thread.run_sync(
@@ -81,6 +92,12 @@ class JsonLines:
         """Wait until nothing waits to be written."""
         while self._waiting or self._writing:
             await self._changed.wait()
+
+    @property
+    def _is_full(self) -> bool:
+        """Whether there is no room for one more, of whatever size."""
+        full = len(self._waiting) >= self._limit or self._waiting_bytes >= self._limit_bytes
+        return full or self._broken
 
     def _put(self, logs: list[Log]) -> bool:
         for log in logs:
@@ -104,6 +121,12 @@ class JsonLines:
     def _notify(self) -> None:
         changed, self._changed = self._changed, anyio.Event()
         changed.set()
+
+
+def _text_bytes(log: Log) -> int:
+    """Return how much memory the texts of a record take."""
+    values = [value for _, value in log.attributes if isinstance(value, str)]
+    return sum(map(getsizeof, [log.body, *values]))
 
 
 def _fields(log: Log) -> dict[str, str | bool | int | float]:

@@ -98,3 +98,22 @@ async def test_lines_that_nobody_takes_are_bounded_and_the_rest_is_counted():
     LogSink(None, RESOURCES, lines=lines).accept([ended()] * 5)
 
     assert (lines.lost, told) == (3, [RecordsLost(3)])
+
+
+@pytest.mark.anyio
+async def test_long_lines_that_nobody_takes_are_bounded_by_their_size():
+    told = []
+    file = io.StringIO()
+    lines = JsonLines(file, tell=told.append, limit_bytes=100_000)
+    sink = LogSink(None, RESOURCES, lines=lines)
+    sink.accept([ended(traceback="x" * 16_000)] * 100)
+
+    assert 90 < lines.lost < 95
+    assert told == [RecordsLost(lines.lost)]
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(lines.run)
+        await lines.until_written()
+        sink.accept([ended()])
+        await lines.until_written()
+        tasks.cancel_scope.cancel()
+    assert lines.written == 101 - lines.lost, "there is room again"
