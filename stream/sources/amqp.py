@@ -18,13 +18,13 @@ import anyio
 
 from ..errors import LostError
 from ..events import Frame, Subscribed
-from ..occurrences import SourceLost, Tell
+from ..occurrences import SourceLost, SourceOpened, Tell
 from . import amqp_frames as frames
 from .amqp_address import AmqpAddress
 from .amqp_connection import ChannelClosedError, Connection
 from .amqp_frames import Received
 from .amqp_login import connect
-from .amqp_position import Position
+from .amqp_position import SECONDS, Position
 from .amqp_queue import Bounds, Opened, OwnQueue, Retain
 from .amqp_watch import Acknowledgements, Watch
 from .base import Put
@@ -41,7 +41,8 @@ class AmqpEvents:
     Args:
         addresses: the broker's servers; the first that answers is taken.
         name: the broker's name in the configuration; it goes into each frame.
-        tell: is told when the event exchange is not there yet.
+        tell: is told when the event exchange is not there yet, and when the position of a stream
+            cannot be kept.
         exchange: Celery's ``event_exchange``.
         queue_prefix: Celery's ``event_queue_prefix``.
         retain: whether events are kept while we are away.
@@ -98,6 +99,8 @@ class AmqpEvents:
         self._rebind = rebind
         self._sleep = sleep
         self._epoch = 0
+        self._problem: str | None = None
+        """Of the position's file, as it was told last."""
         self._alive_at: float | None = None
         """When the subscription was last known to work."""
 
@@ -118,6 +121,8 @@ class AmqpEvents:
             await self._find_exchange(connection)
             expected = self._position.next if self._position is not None else None
             opened = await self._queue.open(connection, expected)
+            if self._position is not None and not opened.existed:
+                self._position.forget()
             silent_since, self._alive_at = self._silent_since(opened), self._now()
             await put([self._mark(silent_since)])
             try:
@@ -164,8 +169,7 @@ class AmqpEvents:
                     await self._hand_over(received, put, expected)
                     expected = None
                     taken.add(received)
-                    if self._position is not None and received.offset is not None:
-                        self._position.advance(received.offset, at)
+                    self._remember(received, at)
                 self._alive_at = connection.heard_at
                 if (since := watch.dropped_since(received, self._now())) is not None:
                     await put([self._mark(since)])
@@ -175,6 +179,17 @@ class AmqpEvents:
                     watch.asked(anyio.current_time())
         finally:
             await self._settle(connection, taken)
+
+    def _remember(self, received: Received, at: float) -> None:
+        """Keep the position in a stream, and tell once where its file cannot be written."""
+        if self._position is None or received.offset is None:
+            return
+        self._position.advance(received.offset, at)
+        problem, told = self._position.problem, self._problem
+        self._problem = problem
+        if problem is not None and problem != told:
+            self._tell(SourceLost(self.name, problem, SECONDS))
+            self._tell(SourceOpened(self.name, self._epoch))  # it is read all the same
 
     async def _hand_over(self, received: Received, put: Put, expected: int | None) -> None:
         if expected is not None and (received.first_offset or 0) > expected:

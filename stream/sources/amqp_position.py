@@ -5,12 +5,11 @@ file is replaced as a whole, at most once a second while messages come and once 
 a crash the messages of the last second come again, and the engine knows them.
 """
 
-import contextlib
 from pathlib import Path
+from typing import Final
 
-from ..errors import LostError
-
-_SECONDS = 1.0
+SECONDS: Final = 1.0
+"""Between two writes, also where the last one failed."""
 _MAX_DIGITS = 20
 
 
@@ -22,6 +21,8 @@ class Position:
     """
 
     def __init__(self, file: Path) -> None:
+        self.problem: str | None = None
+        """Why the file cannot be written, in a sentence; None where it can."""
         self._file = file
         self._offset = self._read()
         self._written = self._offset
@@ -33,25 +34,33 @@ class Position:
         return None if self._offset is None else self._offset + 1
 
     def forget(self) -> None:
-        """The stream is another one."""
-        self._offset = None
+        """The stream is another one.
+
+        The file goes at once: a restart before the next message would ask for an offset that the
+        new stream has not reached yet.
+        """
+        self._offset = self._written = None
+        self._written_at = float("-inf")
+        try:
+            self._file.unlink(missing_ok=True)
+        except OSError as exc:
+            self.problem = _sentence(exc)
 
     def advance(self, offset: int, at: float) -> None:
         """Note an offset; *at* is any clock's seconds.
 
-        Raises:
-            LostError: the file cannot be written.
+        Where the file cannot be written, reading goes on: that costs what is read twice after a
+        restart, and to stop would cost what is read.
         """
         self._offset = offset
-        if at - self._written_at >= _SECONDS:
+        if at - self._written_at >= SECONDS:
             self._written_at = at
             self._write(offset)
 
     def save(self) -> None:
         """Write what is not written yet, as well as it goes."""
         if self._offset is not None and self._offset != self._written:
-            with contextlib.suppress(LostError):
-                self._write(self._offset)
+            self._write(self._offset)
 
     def _read(self) -> int | None:
         try:
@@ -66,5 +75,10 @@ class Position:
             beside.write_text(f"{offset}\n", encoding="ascii")
             beside.replace(self._file)
         except OSError as exc:
-            raise LostError(f"The position file cannot be written: {exc.strerror}.") from exc
-        self._written = offset
+            self.problem = _sentence(exc)
+        else:
+            self._written, self.problem = offset, None
+
+
+def _sentence(exc: OSError) -> str:
+    return f"The position file cannot be written: {exc.strerror}."

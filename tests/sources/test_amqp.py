@@ -6,7 +6,7 @@ import pytest
 
 from stream.errors import LostError
 from stream.events import Message, Subscribed, Transport
-from stream.occurrences import SourceLost
+from stream.occurrences import SourceLost, SourceOpened
 from stream.sources.amqp_position import Position
 from stream.sources.amqp_queue import Bounds, Retain
 from tests.needs import lacking
@@ -276,6 +276,42 @@ async def test_a_stream_that_forgot_what_we_did_not_read_is_marked(vhost, tmp_pa
         await subscribed(run, 2)
     assert len(run.of(Message)) < 300
     assert run.of(Subscribed)[1].silent_since is not None
+
+
+async def test_a_stream_that_is_made_anew_is_read_from_its_beginning(vhost, tmp_path):
+    def source():
+        return events_of(vhost.url(), retain=Retain.STREAM, position=Position(tmp_path / "at"))
+
+    async with running(source()) as run:
+        await subscribed(run)
+        with vhost.channel() as channel:
+            for _ in range(10):
+                publish(channel, b"of the first")
+        await messages(run, 10)
+    with vhost.channel() as channel:
+        channel.queue_delete("celeryev.stream.main")
+    async with running(source()) as run:
+        await subscribed(run)
+    with vhost.channel() as channel:
+        publish(channel, b"of the second")
+    async with running(source()) as run:
+        (message,) = await messages(run, 1)
+    assert message.payload == b"of the second"
+
+
+async def test_a_position_that_cannot_be_kept_is_told_once_and_reading_goes_on(vhost, tmp_path):
+    told = []
+    position = Position(tmp_path / "nowhere" / "position")
+    source = events_of(vhost.url(), told=told, retain=Retain.STREAM, position=position)
+    async with running(source) as run:
+        await subscribed(run)
+        with vhost.channel() as channel:
+            for number in range(1, 4):
+                publish(channel, b"{}")
+                await messages(run, number)
+        assert run.error is None
+    reason = "The position file cannot be written: No such file or directory."
+    assert told == [SourceLost("main", reason, 1.0), SourceOpened("main", 1)]
 
 
 async def test_a_stream_needs_a_position():
