@@ -75,7 +75,7 @@ _POLL_AGE = 30.0
 
 
 def run(settings: Settings) -> int:
-    """Watch the brokers until SIGINT or SIGTERM; return the exit code.
+    """Watch the brokers until SIGINT, SIGTERM or SIGHUP; return the exit code.
 
     Raises:
         StreamError: the broker refuses us, the port is taken, or the like.
@@ -105,11 +105,19 @@ async def _run_until_signal(settings: Settings) -> None:
 
 
 async def _stop_on_signal(stop: anyio.Event, everything: anyio.CancelScope) -> None:
-    with anyio.open_signal_receiver(*_STOP_SIGNALS) as signals:
+    with anyio.open_signal_receiver(*_stop_signals()) as signals:
         async for _ in signals:
             if stop.is_set():
                 everything.cancel()  # asked twice: now
             stop.set()
+
+
+def _stop_signals() -> tuple[signal.Signals, ...]:
+    """Return those that ask for an end; a terminal that closes does not where ``nohup`` says so."""
+    hang_up: signal.Signals | None = getattr(signal, "SIGHUP", None)  # not on every platform
+    if hang_up is None or signal.getsignal(hang_up) is signal.SIG_IGN:
+        return _STOP_SIGNALS
+    return (*_STOP_SIGNALS, hang_up)
 
 
 async def serve(

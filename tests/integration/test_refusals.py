@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -173,13 +175,28 @@ def test_a_wrong_broker_url_is_not_repeated():
 # -- a stop: 0 -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT], ids=lambda how: how.name)
+@pytest.mark.parametrize(
+    "how", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP], ids=lambda how: how.name
+)
 def test_a_signal_ends_it_in_good_order(valkey, tmp_path, how):
     with running(tmp_path, valkey.url) as service:
         assert service.stop(how) == 0
         (stopped,) = [line for line in service.log() if line["event"] == "service.stopped"]
     assert stopped["frames_left"] == 0
     assert "Traceback" not in (tmp_path / "stream.err").read_text()
+
+
+def test_a_terminal_that_closes_does_not_end_it_under_nohup(valkey, tmp_path):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # inherited, as from nohup
+    try:
+        with running(tmp_path, valkey.url) as service:
+            service.process.send_signal(signal.SIGHUP)
+            status = Path(f"/proc/{service.process.pid}/status").read_text()
+            assert service.stop() == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    caught = int(re.search(r"^SigCgt:\t(\w+)$", status, re.MULTILINE)[1], 16)
+    assert not caught & 1 << signal.SIGHUP - 1
 
 
 def test_a_signal_ends_it_while_the_broker_is_away(valkey, tmp_path):
