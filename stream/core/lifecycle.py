@@ -163,7 +163,7 @@ class Lifecycle:
             delivery = Delivery(retries, len(attempt))
             self._progress.add(task, delivery)
         self._fill_sent(task, delivery, event, lane)
-        self._progress.learn(task, event, queue=event.queue)
+        self._progress.learn(task, delivery, event, queue=event.queue)
         self._progress.update(task, now)
         return delivery
 
@@ -196,7 +196,7 @@ class Lifecycle:
         if delivery.state is _SENT:
             delivery.state = _RECEIVED
         self._fill_received(task, delivery, event, lane)
-        self._progress.learn(task, event, queue=None)
+        self._progress.learn(task, delivery, event, queue=None)
         self._tell_received(task, delivery)
         self._progress.update(task, now)
 

@@ -91,13 +91,14 @@ class Progress:
         if state in _RETURNED:
             self.returned.pop(task.uuid, None)
             self.returned[task.uuid] = delivery.on_our_clock(delivery.ended_at) or 0.0
+        kind = delivery.kind or task.kind
         if state is _SUCCESS and delivery.run is not None:
-            self._ran(task.kind, delivery.run)
+            self._ran(kind, delivery.run)
         wait, trace, arguments = delivery.wait, delivery.trace, delivery.arguments
         self._emit(
             AttemptEnded(
                 task.uuid,
-                task.kind,
+                kind,
                 delivery.retries,
                 delivery.ordinal,
                 state,
@@ -204,8 +205,19 @@ class Progress:
                 stop_running(dropped.lane, task.uuid)
             past.remove(dropped)
 
-    def learn(self, task: Task, event: TaskSent | TaskReceived, *, queue: str | None) -> None:
-        """Take over what was not known of a task, or what is newer."""
+    def learn(
+        self,
+        task: Task,
+        delivery: Delivery,
+        event: TaskSent | TaskReceived,
+        *,
+        queue: str | None,
+    ) -> None:
+        """Take over what was not known of a task, or what is newer.
+
+        What it was before its other deliveries stay: a retry may go to another queue, and
+        ``self.replace`` makes it another task.
+        """
         if task.root_id is None:
             task.root_id = event.root_id
         if task.parent_id is None and event.parent_id != task.uuid:
@@ -215,6 +227,11 @@ class Progress:
         if (queue is None or queue == kind.queue) and name == kind.name:
             return
         learned = self._kinds.get(name, queue or kind.queue)
+        renamed = kind.name is not None and name != kind.name
+        if renamed or (kind.queue is not None and queue is not None and queue != kind.queue):
+            for each in task.deliveries():
+                if each is not delivery and each.lane is not None:
+                    each.kind = each.kind or kind
         if task.finished:
             task.kind = learned
         elif learned is not kind:

@@ -34,7 +34,7 @@ class SnapshotError(StreamError):
 
 
 class DeliveryRow(Struct, array_like=True, frozen=True, gc=False):
-    """A `Delivery`, its lanes and its trace by number (-1: none)."""
+    """A `Delivery`, its lanes, its trace and its kind by number (-1: none)."""
 
     retries: int
     ordinal: int
@@ -54,6 +54,7 @@ class DeliveryRow(Struct, array_like=True, frozen=True, gc=False):
     trace: int
     redelivered: bool
     arguments: tuple[str | None, str | None] | None
+    kind: int
 
 
 class TaskRow(Struct, array_like=True, frozen=True, gc=False):
@@ -229,6 +230,7 @@ class Numbers:
             self.trace(each.trace),
             each.redelivered,
             each.arguments,
+            -1 if each.kind is None else self.kind(each.kind),
         )
 
 
@@ -241,7 +243,7 @@ def task_of(
     row: TaskRow, kinds: list[Kind], *, lanes: list[Lane], traces: list[Trace | None]
 ) -> Task:
     """Read a task."""
-    deliveries = [_delivery_of(each, lanes, traces) for each in row.deliveries]
+    deliveries = [_delivery_of(each, kinds, lanes, traces) for each in row.deliveries]
     return Task(
         row.uuid,
         kinds[row.kind],
@@ -260,7 +262,9 @@ def task_of(
     )
 
 
-def _delivery_of(row: DeliveryRow, lanes: list[Lane], traces: list[Trace | None]) -> Delivery:
+def _delivery_of(
+    row: DeliveryRow, kinds: list[Kind], lanes: list[Lane], traces: list[Trace | None]
+) -> Delivery:
     return Delivery(
         row.retries,
         row.ordinal,
@@ -280,4 +284,5 @@ def _delivery_of(row: DeliveryRow, lanes: list[Lane], traces: list[Trace | None]
         trace=traces[row.trace],
         redelivered=row.redelivered,
         arguments=row.arguments,
+        kind=None if row.kind < 0 else kinds[row.kind],
     )

@@ -73,6 +73,8 @@ class Delivery(Struct, eq=False, gc=False):
     """The broker says that it gave the message to somebody before."""
     arguments: tuple[str | None, str | None] | None = None
     """Positional and named, each a ``repr``, where they are asked for."""
+    kind: Kind | None = None
+    """What it ran as, where the task has become another since; None: as the task is."""
 
     @property
     def sent(self) -> float | None:

@@ -336,3 +336,43 @@ def test_a_run_time_that_is_no_number_is_taken_from_the_events(runtime):
     effects = feed(Engine(), worker.started(at=1), worker.succeeded(at=3, runtime=runtime))
     (ended,) = of_type(effects, AttemptEnded)
     assert (ended.run, ended.ended_at) == (2.0, T0 + 3)
+
+
+# -- what becomes another ------------------------------------------------------------------------
+
+
+def ran_as(effects):
+    return [
+        (each.kind.name, each.kind.queue, each.state) for each in of_type(effects, AttemptEnded)
+    ]
+
+
+def test_an_attempt_stays_in_its_queue_though_the_next_is_sent_to_another():
+    web, worker, engine = producer(), Process(), Engine()
+    feed(engine, web.sent(queue="slow"), worker.received(at=0.1), worker.started(at=0.2))
+    effects = feed(engine, web.sent(at=5, queue="quick", retries=1), worker.retried(at=5.1))
+    assert ran_as(effects) == [("app.task", "slow", State.RETRY)]
+    feed(engine, worker.received(at=5.2, retries=1), worker.started(at=5.3))
+    effects = feed(engine, worker.succeeded(at=6, runtime=0.7))
+    assert ran_as(effects) == [("app.task", "quick", State.SUCCESS)]
+
+
+def test_a_run_that_was_replaced_keeps_its_name():
+    web, worker, engine = producer(), Process(), Engine()
+    feed(engine, web.sent(name="old"), worker.received(at=0.1, name="old"), worker.started(at=0.2))
+    effects = feed(engine, web.sent(at=5, name="new"), worker.received(at=5.1, name="new"))
+    effects += feed(engine, worker.started(at=5.2), worker.succeeded(at=6, runtime=0.8))
+    assert ran_as(effects) == [
+        ("old", "celery", State.REPLACED),
+        ("new", "celery", State.SUCCESS),
+    ]
+    restored = Engine()
+    restored.restore(engine.snapshot())
+    assert restored.snapshot() == engine.snapshot()
+
+
+def test_what_was_not_known_of_an_attempt_is_learned():
+    web, worker, engine = producer(), Process(), Engine()
+    feed(engine, worker.received(at=0.1), worker.started(at=0.2), web.sent(queue="late"))
+    effects = feed(engine, worker.succeeded(at=6, runtime=0.8))
+    assert ran_as(effects) == [("app.task", "late", State.SUCCESS)]
