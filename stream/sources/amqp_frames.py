@@ -103,7 +103,7 @@ class Received(Struct):
     tag: int = 0
     """The delivery tag of the last complete message; 0 where there is none."""
     first_offset: int | None = None
-    """Of the first message of a stream that begins here."""
+    """Of the first complete message of a stream."""
     offset: int | None = None
     """Of the last complete message of a stream."""
 
@@ -185,6 +185,7 @@ class Reader:
         messages, source = found.messages, self._source
         key, types, tag = self._key, self._types, self._tag
         start, end = 0, len(buffer)
+        first: int | None = None
         try:
             while end - start >= _OVERHEAD:
                 kind, channel, size = _head(buffer, start)
@@ -202,11 +203,13 @@ class Reader:
                     if body is not None:
                         messages.append(Message(received_at, source, _AMQP, key, body, *types))
                         found.tag, found.offset = tag, self._offset
+                        first = self._offset if first is None else first
                 elif kind == _HEADER:
-                    types = self._header(buffer, begin, stop, found)
+                    types = self._header(buffer, begin, stop)
                     if not self._missing:
                         messages.append(Message(received_at, source, _AMQP, key, b"", *types))
                         found.tag, found.offset = tag, self._offset
+                        first = self._offset if first is None else first
                 elif kind == _METHOD:
                     if buffer.startswith(_DELIVER, begin):
                         tag_at = begin + 5 + buffer[begin + 4]
@@ -216,19 +219,16 @@ class Reader:
                         found.methods.append(_read(channel, buffer[begin:stop]))
         except _UNREADABLE as exc:
             raise exc if isinstance(exc, FrameError) else FrameError(str(exc)) from exc
+        found.first_offset = first
         self._rest = buffer[start:]
         self._key, self._types, self._tag = key, types, tag
         return found
 
-    def _header(
-        self, buffer: bytes, begin: int, stop: int, found: Received
-    ) -> tuple[str | None, str | None]:
+    def _header(self, buffer: bytes, begin: int, stop: int) -> tuple[str | None, str | None]:
         """Read size and types; what follows them in the properties is not needed."""
         self._missing = _size(buffer, begin + 4)[0]
         if self._offsets:
             self._offset = _offset(buffer, begin, stop)
-            if found.first_offset is None:
-                found.first_offset = self._offset
         flags = buffer[begin + 12]
         at = begin + 14
         for flag in (0x80, 0x40):

@@ -167,17 +167,30 @@ def test_a_heartbeat_is_what_py_amqp_would_write():
     assert frames.heartbeat() == wire.data
 
 
-def test_offsets_of_a_stream_are_those_of_its_first_and_last_message():
+def stream_of(*offsets):
     wire = Wire()
-    for offset in (10, 11, 2**40):
+    for offset in offsets:
         # RabbitMQ writes a signed 64-bit number, which py-amqp's writer does only for large ones.
         headers = b"\x0fx-stream-offsetl" + offset.to_bytes(8, "big")
         flags = (0x2000).to_bytes(2, "big")
         properties = flags + len(headers).to_bytes(4, "big") + headers
         payload = (60).to_bytes(2, "big") + bytes(2) + (1).to_bytes(8, "big") + properties
         wire.write(deliver_frame(offset) + frame(2, payload) + frame(3, b"x"))
-    found = read(wire.data, offsets=True)
+    return wire.data
+
+
+def test_offsets_of_a_stream_are_those_of_its_first_and_last_message():
+    found = read(stream_of(10, 11, 2**40), offsets=True)
     assert (found.first_offset, found.offset) == (10, 2**40)
+
+
+def test_the_first_offset_is_that_of_a_message_that_is_complete_wherever_reads_end():
+    first, rest = stream_of(10), stream_of(11)
+    for end in range(1, len(first)):
+        reader = Reader("main", offsets=True)
+        half, whole = reader.feed(first[:end], AT), reader.feed(first[end:] + rest, AT)
+        assert (half.first_offset, half.offset) == (None, None)
+        assert (whole.first_offset, whole.offset) == (10, 11)
 
 
 def deliver_frame(tag):
