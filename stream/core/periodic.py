@@ -105,7 +105,8 @@ class Periodic:
 
     def _meet(self, kind: Kind) -> Rhythm | None:
         rule = self._rule_of(kind)
-        known = len(self.rhythms) < _MAX_WATCHED and not kind.internal
+        watched = sum(each is not None for each in self.rhythms.values())
+        known = watched < _MAX_WATCHED and not kind.internal
         if rule is not None and rule.every:
             slack = slack_of(rule.every) if rule.slack is None else rule.slack
             self.rhythms[kind] = Rhythm(rule.every, slack, declared=True)

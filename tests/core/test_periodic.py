@@ -193,3 +193,13 @@ def test_a_snapshot_keeps_what_is_expected(beat):
     again.restore(beat.engine.snapshot())
     assert repr(list(again.tick(T0 + 200))) == repr(list(beat.engine.tick(T0 + 200)))
     assert again.snapshot() == beat.engine.snapshot()
+
+
+def test_kinds_without_an_interval_leave_room_for_those_that_have_one(beat):
+    for number in range(1_100):
+        uuids = (f"u{number}-{each}" for each in range(20))
+        name, process = f"app.load{number}", beat.process
+        feed(beat.engine, *(process.sent(uuid, at=0.1, name=name) for uuid in uuids))
+    for at in range(1, 152, 30):
+        beat.send(at)
+    assert [each.kind.name for each in beat.engine.view(T0 + 151).periodic] == ["app.clean"]
