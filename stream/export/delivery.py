@@ -82,7 +82,7 @@ class Delivery(Generic[T]):
         self._turn_of_disk = False
         self._disk_from = 0.0  # on anyio's clock
         self._hand: list[Batch] = []  # what has no fate yet of the batch that is being sent
-        self._hand_stored = False  # whether that came from the disk
+        self._stored: Batch | None = None  # what that came from, where it came from the disk
         self._limiter = anyio.CapacityLimiter(1)  # of encoding
         self._deadline: float | None = None  # of the flush, on anyio's clock
         self._scope: anyio.CancelScope | None = None
@@ -153,7 +153,7 @@ class Delivery(Generic[T]):
         if items:  # the storer may have been quicker
             with anyio.CancelScope(shield=True):  # what was taken is in hand in any case
                 self._hand = [await self._encoded(items)]
-            self._hand_stored = False
+            self._stored = None
             await self._deliver()
 
     async def _send_stored(self, store: Store) -> None:
@@ -162,30 +162,31 @@ class Delivery(Generic[T]):
         with anyio.CancelScope(shield=True):
             batch = await store.oldest()
             self._hand = [] if batch is None else [batch]
-            self._hand_stored = True
+            self._stored = batch
         if batch is not None:
             await self._deliver()
             with anyio.CancelScope(shield=True):  # or the next process sends it again
                 await store.done()
+            self._stored = None
         elif self._buffer.spooled:
             self._disk_from = anyio.current_time() + _DISK_PAUSE
 
     async def _deliver(self) -> None:
         """Bring about the fate of what is in hand."""
-        hand, whole = self._hand, self._hand[0]
+        hand = self._hand
         while hand:
             await self._rest(self._wait_for(self._line.pause))
             if self._lost_patience():
                 self._away = True
                 self._buffer.notify()
-            if self._away and not self._hand_stored and await self._put_away(hand[0]):
+            if self._away and self._stored is None and await self._put_away(hand[0]):
                 del hand[0]
                 continue
             outcome = await self._line.send(hand[0], timeout=self._timeout())
             if outcome is not None:
                 self._away = False
                 hand[:1] = await self._conclude(hand[0], outcome)
-            elif whole is hand[0] and self._hand_stored:
+            elif hand[0] is self._stored:
                 await self._leave()
 
     async def _leave(self) -> None:
@@ -193,7 +194,7 @@ class Delivery(Generic[T]):
         if self._store is not None:
             with anyio.CancelScope(shield=True):
                 self._hand[:] = await self._store.leave(self._hand)
-            self._hand_stored = False
+            self._stored = None
 
     async def _put_away(self, batch: Batch) -> bool:
         """Store a batch from memory; False where it is to be sent although nobody may take it."""
@@ -253,14 +254,24 @@ class Delivery(Generic[T]):
 
     async def _store_rest(self, store: Store) -> None:
         """Take to the disk whatever has no fate yet."""
-        if self._hand_stored and self._hand:
+        stored = await self._store_hand(store)
+        while stored and len(self._buffer):
+            stored = await self._store_one(store)
+
+    async def _store_hand(self, store: Store) -> bool:
+        """Have what is in hand on disk, once; False where that does not take it."""
+        if self._hand and self._hand[0] is self._stored:
             await self._leave()
-        for batch in self._hand:
-            if not await store.put(batch):
-                return
-        while len(self._buffer):
-            if not await self._store_one(store):
-                return
+        while self._hand:
+            if not await store.put(self._hand[0]):
+                if self._stored is not None:  # all of it is still there
+                    await self._leave()
+                return False
+            del self._hand[0]
+        if self._stored is not None:  # its halves, or what is left of them, took its place
+            await store.done()
+            self._stored = None
+        return True
 
     # -- encoding, waiting ---------------------------------------------------------------------
 
@@ -299,7 +310,7 @@ class Delivery(Generic[T]):
     def _wait_for(self, pause: float) -> float:
         """Shorten a pause to what is left of our patience with a batch from memory."""
         failing = self._line.failing_for
-        if failing is None or self._store is None or self._hand_stored or self._away:
+        if failing is None or self._store is None or self._stored is not None or self._away:
             return pause
         return min(pause, max(0.0, self._patience - failing))
 

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stream.export.circuit import State
+from stream.export.spool import Spool
 from stream.occurrences import Drop, ItemsSpooled, SpoolFailed
 from tests.export.rig import SECONDS, Rig, drafts, names, running, sizes
 from tests.otlp import Answer, Receiver
@@ -160,6 +161,49 @@ async def test_a_stored_batch_that_is_too_large_is_halved(receiver, tmp_path):
     assert sizes(receiver) == [4, 2, 1, 1, 2]
     assert sorted(names(receiver)) == numbers(1, 4)
     assert rig.ledger.sent == 4
+
+
+@pytest.fixture
+async def half_taken(receiver, tmp_path):
+    """A stored batch was too large; its first half was taken, the other has no answer."""
+    async with running(Rig(nowhere(), spool=tmp_path)) as rig:
+        rig.buffer.extend(drafts(4))
+        await rig.spooled(4)
+    receiver.script(Answer(413), Answer(), Answer(hang=True))
+    async with running(Rig(receiver.url, spool=tmp_path)) as rig:
+        await receiver.until(lambda: len(receiver.requests()) == 3)
+        yield rig
+        receiver.release()
+
+
+async def test_a_flush_stores_of_a_stored_batch_only_what_was_not_taken(
+    receiver, tmp_path, half_taken
+):
+    assert await half_taken.delivery.flush(0.5) == 0
+    assert (half_taken.ledger.sent, half_taken.ledger.spooled) == (2, 2)
+    await half_taken.store.close()
+    async with running(Rig(receiver.url, spool=tmp_path)) as later:
+        assert later.ledger.recovered == 2
+        await later.empty()
+
+    assert names(receiver) == numbers(1, 4), "once, and not once for each process"
+
+
+async def test_a_half_that_the_disk_does_not_take_stays_there_with_the_whole(
+    receiver, tmp_path, half_taken, monkeypatch
+):
+    def full(_spool, _batch):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Spool, "append", full)
+        assert await half_taken.delivery.flush(0.5) == 0
+    assert half_taken.ledger.spooled == 2
+    await half_taken.store.close()
+    async with running(Rig(receiver.url, spool=tmp_path)) as later:
+        await later.empty()
+
+    assert set(names(receiver)) == set(numbers(1, 4))
 
 
 async def test_a_stored_batch_that_will_never_be_taken_is_dropped(receiver, tmp_path):
