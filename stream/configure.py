@@ -57,6 +57,7 @@ _SECTIONS: Final = _sections(SETTINGS) | RULES.keys()
 _OF_BROKER: Final = {setting.key: setting for setting in settings_of(BrokerSettings)}
 _IN_BROKER: Final = _sections(_OF_BROKER.values())
 _NOWHERE: Final[Mapping[str, object]] = {"url": "", "name": None}
+_TOKEN: Final = re.compile(r"[!-~]+")
 _NAMED: Final = re.compile(rf"(?:({BROKER_NAME})=)?(.*)")
 
 
@@ -284,6 +285,16 @@ def _complete(otlp: OtlpSettings, endpoint: _Found | None, token: str | None) ->
     headers = otlp.headers
     # The token goes only to the endpoint that it came with, never to one that replaced it.
     if token and endpoint and endpoint.origin == "ONEUPTIME_ENDPOINT":
-        headers = {"Authorization": f"Bearer {token}"} | headers
+        headers = {"Authorization": f"Bearer {_token(token)}"} | headers
     service_name = otlp.service_name or otlp.resource_attributes.get("service.name")
     return msgspec.structs.replace(otlp, headers=headers, service_name=service_name)
+
+
+def _token(text: str) -> str:
+    token = text.strip()
+    if not _TOKEN.fullmatch(token):
+        raise ConfigError(
+            "ONEUPTIME_TOKEN (in the environment) is not a text of printable ASCII characters "
+            "without spaces"
+        )
+    return token

@@ -124,6 +124,8 @@ def _setting(path: tuple[str, ...], field: msgspec.structs.FieldInfo) -> Setting
 
 def shown(value: object) -> str:
     """Write a value as in the file, shortened, and nothing that may hold a password."""
+    if isinstance(value, str):  # bytes of the environment may be no UTF-8
+        value = value.encode(errors="replace").decode()
     # JSON has no infinity, which TOML has.
     text = str(value) if isinstance(value, float) else msgspec.json.encode(value).decode()
     if "@" in text:

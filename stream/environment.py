@@ -40,6 +40,11 @@ def read_pairs(text: str) -> dict[str, str]:
     return pairs
 
 
+def _read_headers(text: str) -> dict[str, str]:
+    """Read pairs without white space around them, encoded or not, as the end of a secret's file."""
+    return {name.strip(): value.strip() for name, value in read_pairs(text).items()}
+
+
 def _read_milliseconds(text: str) -> float:
     return float(text) / 1000
 
@@ -66,10 +71,10 @@ BORROWED: Final[Mapping[str, Borrowed]] = {
     f"{_OTLP}_TRACES_ENDPOINT": Borrowed("otlp.traces_endpoint"),
     f"{_OTLP}_METRICS_ENDPOINT": Borrowed("otlp.metrics_endpoint"),
     f"{_OTLP}_LOGS_ENDPOINT": Borrowed("otlp.logs_endpoint"),
-    f"{_OTLP}_HEADERS": Borrowed("otlp.headers"),
-    f"{_OTLP}_TRACES_HEADERS": Borrowed("otlp.traces_headers"),
-    f"{_OTLP}_METRICS_HEADERS": Borrowed("otlp.metrics_headers"),
-    f"{_OTLP}_LOGS_HEADERS": Borrowed("otlp.logs_headers"),
+    f"{_OTLP}_HEADERS": Borrowed("otlp.headers", _read_headers),
+    f"{_OTLP}_TRACES_HEADERS": Borrowed("otlp.traces_headers", _read_headers),
+    f"{_OTLP}_METRICS_HEADERS": Borrowed("otlp.metrics_headers", _read_headers),
+    f"{_OTLP}_LOGS_HEADERS": Borrowed("otlp.logs_headers", _read_headers),
     f"{_OTLP}_PROTOCOL": Borrowed("otlp.protocol"),
     # Seconds, as the Python SDK reads it; the specification says milliseconds.
     f"{_OTLP}_TIMEOUT": Borrowed("otlp.timeout"),

@@ -180,7 +180,7 @@ def test_the_broker_comes_from_celery_unless_named_for_us() -> None:
             {"OTEL_EXPORTER_OTLP_ENDPOINT": "localhost:4317"},
             (
                 'otlp.endpoint = "localhost:4317" (from OTEL_EXPORTER_OTLP_ENDPOINT) '
-                "is not an http:// or https:// URL"
+                "is not an http:// or https:// URL with a host and, if any, a port up to 65535"
             ),
         ),
         (
@@ -224,6 +224,77 @@ def test_no_sentence_shows_a_credential(env: dict[str, str]) -> None:
     sentence = refusal(env)
     assert "s3cret" not in sentence
     assert next(iter(env)) in sentence
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "http://host:65536",
+        "http://ho st",
+        "http://host\tname",
+        "http://.host",
+        "http://a..b",
+        "http://:4318",
+        "http://host:port",
+        "http://[::1",
+        "http://*.host",
+        f"http://{'a' * 64}",
+        "http://host/a\nb",
+        "http://\udcff",
+    ],
+)
+def test_an_endpoint_that_nothing_can_be_sent_to_is_refused(endpoint: str) -> None:
+    assert refusal({"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}).endswith(
+        "(from OTEL_EXPORTER_OTLP_ENDPOINT) is not an http:// or https:// URL with a host and, "
+        "if any, a port up to 65535"
+    )
+
+
+@pytest.mark.parametrize(
+    "endpoint",
+    [
+        "http://host",
+        "https://host.:65535/v1?a=b",
+        "http://me:pass@10.0.0.1:4318/a b",
+        "http://[fe80::1%25eth0]:80/",
+        "http://my_host#x",
+        "http://b\u00fccher.example",
+    ],
+)
+def test_an_endpoint_may_have_any_form_that_works(endpoint: str) -> None:
+    assert load(env={"OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}).otlp.endpoint == endpoint
+
+
+@pytest.mark.parametrize(
+    "headers",
+    ["x=s3cret%0Aa", "x=s3cret%00", "x=s3cret%7F", "%20=s3cret", "a b=s3cret", "a:=s3cret"],
+)
+@pytest.mark.parametrize("name", ["OTEL_EXPORTER_OTLP_LOGS_HEADERS", "STREAM_OTLP_LOGS_HEADERS"])
+def test_headers_that_cannot_be_sent_are_refused(name: str, headers: str) -> None:
+    assert refusal({name: headers}) == (
+        f"otlp.logs_headers (from {name}) is not a table of header names and of values without "
+        "control characters (name=value,name=value)"
+    )
+
+
+def test_a_header_of_a_file_has_no_line_breaks_either(tmp_path: Path) -> None:
+    sentence = refusal_of_file(tmp_path, 'otlp.headers = {x = "s3cret\\n"}')
+    assert sentence.startswith("otlp.headers (from stream.toml) is not a table of header names")
+    assert "s3cret" not in sentence
+
+
+def test_white_space_around_the_headers_of_opentelemetry_is_dropped() -> None:
+    env = {"OTEL_EXPORTER_OTLP_HEADERS": "authorization=Basic%20czNjcmV0%0A, x-a =%20b"}
+    assert load(env=env).otlp.headers == {"authorization": "Basic czNjcmV0", "x-a": "b"}
+
+
+def test_the_token_of_oneuptime_can_be_sent() -> None:
+    env = {"ONEUPTIME_ENDPOINT": "https://one", "ONEUPTIME_TOKEN": "t\n"}
+    assert load(env=env).otlp.headers == {"Authorization": "Bearer t"}
+    assert refusal(env | {"ONEUPTIME_TOKEN": "s3\ncret"}) == (
+        "ONEUPTIME_TOKEN (in the environment) is not a text of printable ASCII characters "
+        "without spaces"
+    )
 
 
 def test_the_broker_must_be_one_that_can_be_read() -> None:

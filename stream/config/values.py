@@ -8,7 +8,15 @@ from msgspec import Meta
 # it also refuses infinity.
 _MOST_SECONDS = 1e9
 _MOST_ITEMS = 100_000_000
-_PORT = r"(\d{1,4}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])"
+_PORT = r"([0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+# As far as can be told without asking anybody, what a request can be sent to. A label of a name has
+# 1 to 63 characters; surrogates stand for bytes of the environment that are no UTF-8.
+_LABEL = r"[^\s/?#:@\[\].%*\ud800-\udfff]{1,63}"
+_HOST = rf"(\[[0-9a-fA-F:.]+(%[^\s\]/?#@]+)?\]|{_LABEL}(\.{_LABEL})*\.?)"
+_HTTP_URL = rf"^https?://([^\s/?#]*@)?{_HOST}(:{_PORT})?([/?#][^\x00-\x1f\x7f\ud800-\udfff]*)?\Z"
+_HTTP_URL_PHRASE = "an http:// or https:// URL with a host and, if any, a port up to 65535"
+_HEADER_NAME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z"
+_HEADER_VALUE = r"^(?![ \t])[^\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]*\Z"
 
 Seconds: TypeAlias = Annotated[
     float, Meta(gt=0, le=_MOST_SECONDS, extra={"phrase": "a number of seconds above 0"})
@@ -39,8 +47,7 @@ HostPort: TypeAlias = Annotated[
     ),
 ]
 OptionalUrl: TypeAlias = Annotated[
-    Annotated[str, Meta(pattern=r"^https?://[^\s/?#]+")] | None,
-    Meta(extra={"phrase": "an http:// or https:// URL"}),
+    Annotated[str, Meta(pattern=_HTTP_URL)] | None, Meta(extra={"phrase": _HTTP_URL_PHRASE})
 ]
 OptionalTraceUrl: TypeAlias = Annotated[
     Annotated[str, Meta(pattern=r"^https?://[^\s/?#]+\S*\{trace_id\}\S*$")] | None,
@@ -76,8 +83,8 @@ Compats: TypeAlias = Annotated[
 ]
 Names: TypeAlias = Annotated[tuple[str, ...], Meta(extra={"phrase": "a list of names"})]
 ManagementUrl: TypeAlias = Annotated[
-    Annotated[str, Meta(pattern=r"^https?://[^\s/?#]+")] | None,
-    Meta(extra={"phrase": "an http:// or https:// URL", "secret": True}),
+    Annotated[str, Meta(pattern=_HTTP_URL)] | None,
+    Meta(extra={"phrase": _HTTP_URL_PHRASE, "secret": True}),
 ]
 # Both are sent as one header: no line may end within.
 BasicCredentials: TypeAlias = Annotated[
@@ -95,5 +102,17 @@ Pairs: TypeAlias = Annotated[
 Options: TypeAlias = Annotated[
     dict[str, object], Meta(extra={"phrase": "a table (as JSON)", "json": True, "secret": True})
 ]
-# Headers carry tokens.
-SecretPairs: TypeAlias = Annotated[Pairs, Meta(extra={"secret": True})]
+# Headers of a request: they carry tokens.
+SecretPairs: TypeAlias = Annotated[
+    dict[
+        Annotated[str, Meta(pattern=_HEADER_NAME)],
+        Annotated[str, Meta(pattern=_HEADER_VALUE)],
+    ],
+    Meta(
+        extra={
+            "phrase": "a table of header names and of values without control characters "
+            "(name=value,name=value)",
+            "secret": True,
+        }
+    ),
+]
