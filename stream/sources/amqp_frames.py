@@ -23,6 +23,8 @@ from ..events import Frame, Message, Transport
 from ..wire.envelope import MAX_PAYLOAD_BYTES
 
 GREETING: Final = b"AMQP\x00\x00\x09\x01"
+MAX_NAME_BYTES: Final = 255
+"""Of a queue, as of all short strings."""
 FRAME_MAX: Final = 131_072
 """Bytes; RabbitMQ's own proposal."""
 
@@ -32,6 +34,7 @@ _OVERHEAD = 8  # type, channel, size, and the end octet
 _head = Layout(">BHI").unpack_from
 _size = Layout(">Q").unpack_from
 _signature = Layout(">HH").unpack_from
+_reason = Layout(">HB").unpack_from
 _ack = Layout(">BHIHHQBB").pack
 _content = Layout(">HHQH").pack
 _BASIC = 60
@@ -82,6 +85,7 @@ class Name(Enum):
 
 
 _NAMES = {name.signature: name for name in Name}
+_CLOSES = (Name.CONNECTION_CLOSE, Name.CHANNEL_CLOSE)
 
 Argument = str | int | bool | dict[str, object]
 
@@ -260,8 +264,16 @@ def _read(channel: int, payload: bytes) -> Method:
     name = _NAMES.get(_signature(payload, 0))
     if name is None or not name.layout:
         return Method(channel, name)
+    if name in _CLOSES:
+        return Method(channel, name, _why_closed(payload))
     arguments = cast("Sequence[Argument]", loads(name.layout, payload, 4)[0])
     return Method(channel, name, tuple(arguments))
+
+
+def _why_closed(payload: bytes) -> tuple[int, str]:
+    """Code and text of a close. RabbitMQ cuts the text at 255 bytes, maybe inside a character."""
+    code, length = _reason(payload, 4)
+    return code, payload[7 : 7 + length].decode(errors="replace")
 
 
 def _types(words: bytes) -> tuple[str | None, str | None]:

@@ -24,7 +24,7 @@ from ..events import QueueDepth, QueueSample
 from ..occurrences import QueuesPolled, Tell
 from .amqp_address import AmqpAddress
 from .amqp_connection import NOT_FOUND, ChannelClosedError, Connection
-from .amqp_frames import Argument, Name, Reader
+from .amqp_frames import MAX_NAME_BYTES, Argument, Name, Reader
 from .amqp_login import connect
 from .base import Put
 from .rabbitmq_management import Kind, ManagedQueue, Management
@@ -153,12 +153,13 @@ class RabbitMqQueues:
 
     async def _sample(self, poll: "_Poll", at: float) -> QueueSample:
         managed = await self._ask_management(poll)
-        names = self._names(managed)
-        poll.problems += max(0, len(names) - _MAX_QUEUES)
-        found = await poll.counts(names[:_MAX_QUEUES], at)
+        wanted = self._names(managed)
+        names = [name for name in wanted if _can_be(name)][:_MAX_QUEUES]
+        poll.problems += len(wanted) - len(names)
+        found = await poll.counts(names, at)
         if managed is None and _DELAYED[0] in found:
             found |= await poll.counts(_DELAYED[1:], at)
-        self._absences.keep((*names, *_DELAYED))
+        self._absences.keep((*wanted, *_DELAYED))
         # Celery's default queue is a guess: an application need not have it.
         poll.problems += self._absences.count({*self._configured, *self._known()} - {DEFAULT_QUEUE})
         counts = [_merge(each, (managed or {}).get(name)) for name, each in found.items()]
@@ -237,6 +238,11 @@ class _Poll:
             return None
         self._absences.found(name)
         return Counts(name, int(str(ready)), int(str(consumers)))
+
+
+def _can_be(name: str) -> bool:
+    """Whether a queue may have this name. Whoever sends an event decides what is in it."""
+    return len(name.encode(errors="surrogatepass")) <= MAX_NAME_BYTES
 
 
 def _merge(counts: Counts, managed: ManagedQueue | None) -> Counts:

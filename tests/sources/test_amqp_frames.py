@@ -144,6 +144,14 @@ def test_a_method_comes_out_with_its_arguments():
     assert read(data).methods == [Method(3, Name.QUEUE_DECLARE_OK, ("q", 5, 2))]
 
 
+@pytest.mark.parametrize("name", [Name.CHANNEL_CLOSE, Name.CONNECTION_CLOSE])
+def test_the_text_of_a_close_may_be_cut_inside_a_character(name):
+    text = "é".encode()[:1]
+    arguments = (404).to_bytes(2, "big") + b"\x02x" + text + bytes(4)
+    signature = b"".join(part.to_bytes(2, "big") for part in name.signature)
+    assert read(frame(1, signature + arguments)).methods == [Method(1, name, (404, "x\ufffd"))]
+
+
 def test_a_method_of_no_use_is_named_none():
     data = bytes((1, 0, 0, 0, 0, 0, 4, 0, 10, 0, 61, 0xCE))
     assert read(data).methods == [Method(0, None)]

@@ -158,6 +158,21 @@ async def test_a_queue_of_another_connection_is_counted_and_the_others_are_measu
     assert (set(ready(sample)), told[0].problems) == ({"celery"}, 1)
 
 
+async def test_a_name_that_no_queue_can_have_is_counted_and_the_others_are_measured(rabbitmq):
+    declare(rabbitmq, "celery")
+    told = []
+    sample = await sample_of(queues_of(rabbitmq, known=("é" * 128,), told=told))
+    assert (set(ready(sample)), told[0].problems) == ({"celery"}, 1)
+
+
+async def test_a_queue_that_is_not_there_may_have_the_longest_name(rabbitmq):
+    """The server's refusal quotes it, and is cut at any of its bytes."""
+    declare(rabbitmq, "celery")
+    told, names = [], ("é" * 127, "é" * 126 + "x", "x" + "é" * 126)
+    sample = await sample_of(queues_of(rabbitmq, known=names, told=told))
+    assert (set(ready(sample)), told[0].problems) == ({"celery"}, 3)
+
+
 async def test_no_permission_is_needed(rabbitmq):
     declare(rabbitmq, "celery", messages=1)
     user = rabbitmq.server.add_user(rabbitmq.name)
