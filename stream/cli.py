@@ -4,12 +4,14 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration. Whatever is heavy 
 command that needs it, so that ``--help`` answers at once.
 """
 
+import io
 from typing import Final
 
 import click
 
 from . import __version__
 from .commands import analyse, deploy, measure, topics, watch
+from .declaration import without_credentials
 from .errors import ConfigError, StreamError
 
 FAILED: Final = 1
@@ -44,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         code = cli.main(arguments, prog_name="celery-stream", standalone_mode=False)
     except click.ClickException as exc:
-        exc.show()
+        click.echo(_said(exc), err=True)
         return exc.exit_code
     except click.Abort:
         return FAILED
@@ -53,6 +55,13 @@ def main(arguments: list[str] | None = None) -> int:
     except StreamError as exc:
         return _fail(exc, FAILED)
     return code if isinstance(code, int) else 0
+
+
+def _said(problem: click.ClickException) -> str:
+    """Return what click says, which repeats what was typed, without the credentials in it."""
+    said = io.StringIO()
+    problem.show(said)
+    return without_credentials(said.getvalue().rstrip("\n"))
 
 
 def _fail(problem: StreamError, code: int) -> int:

@@ -137,8 +137,8 @@ def _from_tree(
         elif key not in sections:
             raise _unknown(label + key, path, [label + each for each in (*keys, *sections)])
         elif not isinstance(value, dict):
-            given = f"{label}{key} = {shown(value)}"
-            raise ConfigError(f"{given} (from {path}) is not a table of settings")
+            # Without the value: it may be the secret that belongs into the table.
+            raise ConfigError(f"{label}{key} (from {path}) is not a table of settings")
         else:
             found |= _from_tree(value, path, f"{key}.", label=label, keys=keys, sections=sections)
     return found

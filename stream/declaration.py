@@ -1,5 +1,6 @@
 """Every setting and what follows from its declaration in `config`: key, variable, flag, meaning."""
 
+import re
 from collections.abc import Iterable
 from typing import Final, Literal, get_args, get_origin
 
@@ -18,6 +19,8 @@ RULES: Final[dict[str, type[StuckRule | BeatRule]]] = {
 BROKERS: Final = "brokers"
 """Likewise; in the file it is called as the setting of a single one is."""
 _SHOWN_CHARACTERS: Final = 80
+_USER: Final = re.compile("://.*@", re.DOTALL)
+_QUERY: Final = re.compile(r"\?\S.*", re.DOTALL)
 
 
 class Setting(Struct, frozen=True):
@@ -130,7 +133,13 @@ def shown(value: object) -> str:
     text = str(value) if isinstance(value, float) else msgspec.json.encode(value).decode()
     if "@" in text:
         return "…"
+    text = without_credentials(text)
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+
+
+def without_credentials(text: str) -> str:
+    """Return text without the users and queries of URLs in it, and rather more than less."""
+    return _QUERY.sub("?…", _USER.sub("://…@", text))
 
 
 # What everybody sets comes first; a struct has the fields that it inherits before its own.

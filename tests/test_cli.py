@@ -66,6 +66,25 @@ def test_wrong_usage_exits_with_2(arguments: list[str], capsys: pytest.CaptureFi
     assert "Usage:" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "shown"),
+    [
+        (["run", "redis://:hunter2@h/0"], "argument (redis://…@h/0)"),
+        (["run", "redis://:hunter2@h", "redis://:hunter2@i"], "arguments (redis://…@i)"),
+        (["redis://me:hunter2@h/0"], "command 'redis://…@h/0'"),
+        (["run", "https://h/?password=hunter2"], "argument (https://h/?…"),
+        (["demo", "--rate", "amqp://me:hunter2@h"], "'amqp://…@h' is not"),
+    ],
+)
+def test_what_is_wrong_is_told_without_credentials(
+    arguments: list[str], shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    said = capsys.readouterr().err
+    assert "hunter2" not in said
+    assert shown in said
+
+
 def test_a_wrong_setting_is_one_line_and_exits_with_2() -> None:
     done = run_command("run", "--poll-interval", "fast")
     assert done.returncode == 2

@@ -218,6 +218,8 @@ def test_a_long_wrong_value_is_shortened() -> None:
         {"OTEL_EXPORTER_OTLP_HEADERS": "Authorization: Bearer s3cret"},
         {"STREAM_OTLP_HEADERS": "s3cret"},
         {"STREAM_OTLP_ENDPOINT": "//user:s3cret@host"},
+        {"STREAM_OTLP_ENDPOINT": "https//host?api_key=s3cret"},
+        {"STREAM_OTLP_ENDPOINT": "host?s3cret"},
     ],
 )
 def test_no_sentence_shows_a_credential(env: dict[str, str]) -> None:
@@ -316,7 +318,7 @@ def test_the_broker_must_be_one_that_can_be_read() -> None:
             ("otlp.endpiont (in stream.toml) is no setting; the nearest is otlp.endpoint"),
         ),
         ("[oltp]\nendpoint = 'x'", "oltp (in stream.toml) is no setting; the nearest is otlp"),
-        ("otlp = 3", "otlp = 3 (from stream.toml) is not a table of settings"),
+        ("otlp = 3", "otlp (from stream.toml) is not a table of settings"),
         ("grace = true", "grace = true (from stream.toml) is not a number of seconds above 0"),
         ("grace = inf", "grace = inf (from stream.toml) is not a number of seconds above 0"),
         (
@@ -350,6 +352,13 @@ def test_the_broker_must_be_one_that_can_be_read() -> None:
 )
 def test_a_wrong_file_is_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
     assert refusal_of_file(tmp_path, text) == sentence
+
+
+@pytest.mark.parametrize("key", ["access", "otlp"])
+def test_what_stands_in_place_of_a_table_is_not_shown(tmp_path: Path, key: str) -> None:
+    assert refusal_of_file(tmp_path, f'{key} = "Authorization=s3cret"') == (
+        f"{key} (from stream.toml) is not a table of settings"
+    )
 
 
 def test_a_file_that_is_not_toml_says_so(tmp_path: Path) -> None:

@@ -142,7 +142,7 @@ def test_the_variable_of_celery_does_not_replace_tables(tmp_path):
         ),
         (
             "[[broker]]\nurl = 'redis://a'\nrabbitmq = 3",
-            "broker[0].rabbitmq = 3 (from stream.toml) is not a table of settings",
+            "broker[0].rabbitmq (from stream.toml) is not a table of settings",
         ),
         (
             "[[broker]]\nurl = 'redis://a'\nname = 'a b'",
