@@ -15,6 +15,7 @@ import anyio.to_thread
 import msgspec
 import requests
 from msgspec import Struct
+from requests.auth import HTTPBasicAuth
 
 from ..errors import LostError, RefusedError
 
@@ -136,8 +137,9 @@ class Management:
 
     def _all_pages(self) -> list[ManagedQueue]:
         with requests.Session() as session:
-            session.auth = self._auth
-            session.verify = self._verify
+            user, password = self._auth
+            # Of text requests makes latin-1, and RabbitMQ takes UTF-8.
+            session.auth = HTTPBasicAuth(user.encode(), password.encode())
             return [_managed(row) for page in self._pages(session) for row in page.items]
 
     def _pages(self, session: requests.Session) -> Iterator[_Page]:
@@ -156,7 +158,13 @@ class Management:
         url = f"{self._place}/api/queues/{quote(self._vhost, safe='')}"
         query = {"columns": _COLUMNS, "page": str(page), "page_size": str(_PAGE)}
         asked = session.get(
-            url, params=query, timeout=self._timeout, stream=True, allow_redirects=False
+            url,
+            params=query,
+            timeout=self._timeout,
+            # Not of the session: REQUESTS_CA_BUNDLE would come before it.
+            verify=self._verify,
+            stream=True,
+            allow_redirects=False,
         )
         with asked as answer:
             self._check(answer.status_code)
