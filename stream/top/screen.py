@@ -12,6 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from ..analysis.text import one_line
 from ..core.states import WorkerState
 from ..page.answers import Overview, Sample, Worker
 from .site import Seen
@@ -46,7 +47,7 @@ def draw(seen: Seen, *, width: int, height: int) -> RenderableType:
 
 def problem(sentence: str) -> RenderableType:
     """Draw why nothing is seen."""
-    return Text(sentence, style="red")
+    return Text(one_line(sentence), style="red")
 
 
 def seconds(value: float | None) -> str:
@@ -77,13 +78,15 @@ def _head(overview: Overview, width: int) -> list[Text]:
     state = ("● healthy", "green") if overview.healthy else ("● unhealthy", "bold red")
     clock = time.strftime("%H:%M:%S UTC", time.gmtime(overview.at))
     up = seconds(overview.at - overview.started_at)
-    brokers = ", ".join(broker.name for broker in overview.brokers)
+    brokers = one_line(", ".join(broker.name for broker in overview.brokers))
     first = Text.assemble(
-        (f"celery-stream {overview.version}  ", "bold"), state, f"  {brokers}  {clock}  up {up}"
+        (f"celery-stream {one_line(overview.version)}  ", "bold"),
+        state,
+        f"  {brokers}  {clock}  up {up}",
     )
     lines = [first, _rates(overview), _levels(overview), _latencies(overview)]
     lines.append(_curve(overview.series, width))
-    lines += [Text(detail, style="red") for detail in bad[:1]]
+    lines += [Text(one_line(detail), style="red") for detail in bad[:1]]
     for line in lines:
         line.no_wrap, line.overflow = True, "ellipsis"
     return lines
@@ -164,9 +167,15 @@ class _Rows:
             )
             table.expand = table.expand or prose
         for row in self.rows[:most]:
-            # As text: a task's name must not be read as rich's markup.
-            table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+            table.add_row(*map(_as_text, row))
         return Text(), Text(title, style="bold"), table
+
+
+def _as_text(cell: Cell) -> Text:
+    """Return a cell that is neither read as rich's markup nor obeyed by the terminal."""
+    if isinstance(cell, str):
+        return Text(one_line(cell))
+    return Text(one_line(cell.plain), style=cell.style)
 
 
 def _shares(sizes: Sequence[int], room: int) -> list[int]:

@@ -8,7 +8,7 @@ from stream.config import StuckLimits
 from stream.core.engine import Engine
 from stream.events import QueueDepth, QueueSample
 from stream.page.query import wanted
-from stream.top.screen import draw, seconds, sparkline
+from stream.top.screen import draw, problem, seconds, sparkline
 from stream.top.site import Seen
 from tests.builders import T0
 from tests.page.cluster import Cluster, page_of
@@ -107,6 +107,26 @@ def test_names_are_no_markup(name):
     cluster = Cluster()
     cluster.start("runs", name=name)
     assert name.split("\n")[0] in text_of(seen_of(cluster))
+
+
+def test_what_others_named_does_not_reach_the_terminal_as_control_characters():
+    bad = "w\x1b]0;PWNED\x07\x1b[2J\x9b1m\u202e"
+    cluster = Cluster()
+    cluster.worker.hostname = f"{bad}@host"
+    cluster.feed(cluster.worker.online())
+    cluster.start("runs", name=bad)
+    cluster.fail("bad", name=bad, at=2.0)
+    seen = seen_of(cluster)
+    text = text_of(seen, width=200)
+    assert "PWNED" in text
+    assert [each for each in text if not each.isprintable() and each != "\n"] == []
+
+
+def test_a_sentence_is_drawn_without_control_characters():
+    console = Console(width=80, color_system=None)
+    with console.capture() as captured:
+        console.print(problem("no\x1b[2J answer"))
+    assert captured.get() == "no [2J answer\n"
 
 
 def test_durations_are_short():
