@@ -22,6 +22,15 @@ from .lines import STDIN, BrokenOffError, blocks_of
 _FIRST_PART: Final = 1
 
 
+@contextmanager
+def _refused(name: str) -> Iterator[None]:
+    """Refuse what the system does not let us look at."""
+    try:
+        yield
+    except OSError as error:
+        raise RefusedError(f"{name} cannot be read: {error.strerror}") from None
+
+
 class File(Struct, frozen=True):
     """One file to read."""
 
@@ -45,10 +54,8 @@ class File(Struct, frozen=True):
         if self.name == STDIN:
             yield sys.stdin.buffer
             return
-        try:
+        with _refused(self.name):
             file = Path(self.name).open("rb")  # noqa: SIM115 - closed below; only opening may fail here
-        except OSError as error:
-            raise RefusedError(f"{self.name} cannot be read: {error.strerror}") from None
         with file:
             yield file
 
@@ -94,9 +101,10 @@ def _files(name: str) -> list[File]:
     path = Path(name)
     if name == STDIN:
         return [File(name)]
-    if path.is_dir():
-        return _in_directory(path)
-    found = [] if path.exists() else _of_set(path)
+    with _refused(name):
+        if path.is_dir():
+            return _in_directory(path)
+        found = [] if path.exists() else _of_set(path)
     return found or [File(name)]
 
 
@@ -119,8 +127,9 @@ def _of_set(path: Path) -> list[File]:
 
 def _header(file: File) -> Header | None:
     """Read the first line; None where it is no header."""
-    if file.name == STDIN or not Path(file.name).is_file():
-        return None  # a pipe can be read only once
+    with _refused(file.name):
+        if file.name == STDIN or not Path(file.name).is_file():
+            return None  # a pipe can be read only once
     with file.opened() as opened:
         try:
             block = next(blocks_of(file.label, opened), b"")

@@ -1,8 +1,10 @@
 """Capture files as a source: all frames, in order, and the time between them."""
 
+import errno
 import gzip
 import json
 import os
+from pathlib import Path
 
 import pytest
 from zstandard import COMPRESSOBJ_FLUSH_BLOCK, ZstdCompressor
@@ -341,6 +343,28 @@ async def test_a_wrong_file_is_refused_beside_a_right_one(tmp_path):
     right = written(tmp_path / "right", event(0.0))
     wrong = written(tmp_path / "wrong", b"a,b,c")
     assert (await refusal(right, wrong)).startswith(f"{wrong} is no capture")
+
+
+async def test_a_name_that_the_system_does_not_take_is_refused(tmp_path):
+    name = tmp_path / ("x" * 300)
+    assert await refusal(str(name)) == f"{name} cannot be read: File name too long"
+
+
+DENIED = os.strerror(errno.EACCES)
+
+
+def deny(_path):
+    """As the system does it to everybody but root, who may run the tests."""
+    raise PermissionError(errno.EACCES, DENIED)
+
+
+@pytest.mark.parametrize(
+    ("name", "denied"), [("", "iterdir"), ("night.jsonl", "iterdir"), ("", "is_file")]
+)
+async def test_a_directory_that_may_not_be_read_is_refused(tmp_path, monkeypatch, name, denied):
+    (tmp_path / "c.jsonl").touch()
+    monkeypatch.setattr(Path, denied, deny)
+    assert await refusal(str(tmp_path / name)) == f"{tmp_path / name} cannot be read: {DENIED}"
 
 
 async def test_a_file_that_cannot_be_opened_is_refused(tmp_path):
