@@ -2,10 +2,12 @@
 
 from types import TracebackType
 from typing import Final, Self, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 import requests
 from msgspec import Struct
+from requests.utils import get_auth_from_url
 
 from ..errors import LostError, RefusedError
 from ..page.answers import (
@@ -17,6 +19,7 @@ from ..page.answers import (
     Tasks,
     Workers,
 )
+from ..server.access import is_loopback
 
 _TIMEOUT: Final = 5.0
 """Seconds for one answer: each reads memory, so one that takes longer will not come."""
@@ -51,10 +54,16 @@ class Site:
     def __init__(self, url: str, *, token: str | None = None, ca: str | None = None) -> None:
         self._url = url.rstrip("/")
         self._session = requests.Session()
-        if token is not None:
+        self._ca = ca
+        host, pair = _host_and_user(self._url)
+        # A proxy would take this machine's own address for its own.
+        self._session.trust_env = not is_loopback(host)
+        # What was given wins over a netrc file, which requests would put in its place.
+        if any(pair):
+            self._session.auth = pair
+        elif token is not None:
             self._session.headers["authorization"] = f"Bearer {token}"
-        if ca is not None:
-            self._session.verify = ca
+            self._session.auth = _keep_headers
 
     def __enter__(self) -> Self:
         return self
@@ -86,7 +95,10 @@ class Site:
 
     def _ask(self, path: str, answer: type[A]) -> A:
         try:
-            response = self._session.get(f"{self._url}/api/{path}", timeout=_TIMEOUT)
+            # For each request: REQUESTS_CA_BUNDLE wins over what the session says.
+            response = self._session.get(
+                f"{self._url}/api/{path}", timeout=_TIMEOUT, verify=self._ca
+            )
         except requests.exceptions.SSLError:
             raise RefusedError(
                 "its certificate is not trusted; name its authority with --ca"
@@ -102,6 +114,18 @@ class Site:
             return msgspec.json.decode(body, type=answer)
         except msgspec.DecodeError:
             raise RefusedError("this is no celery-stream, or another version of it") from None
+
+
+def _host_and_user(url: str) -> tuple[str, tuple[str, str]]:
+    """Return the host of a URL, and its user and password; nothing where there is none."""
+    try:
+        return urlsplit(url).hostname or "", get_auth_from_url(url)
+    except ValueError:  # no URL: requests will say so
+        return "", ("", "")
+
+
+def _keep_headers(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
 
 
 def _refusal(status: int) -> str:
