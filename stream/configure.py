@@ -264,7 +264,9 @@ def _read(setting: Setting, found: _Found) -> object:
         return read_list(text)
     if setting.shape is dict:
         return read_pairs(text)
-    return text.lower() if setting.shape is bool else text
+    # OpenTelemetry has its enumerations in any case; all values of ours are in lower case.
+    in_any_case = setting.shape is bool or (found.borrowed and setting.is_choice)
+    return text.lower() if in_any_case else text
 
 
 def _build(struct: type[S], values: Mapping[str, object], prefix: str = "") -> S:

@@ -67,6 +67,12 @@ class Setting(Struct, frozen=True):
         bare = get_args(self.type)[0]
         return get_origin(bare) or bare
 
+    @property
+    def is_choice(self) -> bool:
+        """Whether its values, besides none, are enumerated."""
+        bare = get_args(self.type)[0]
+        return any(get_origin(each) is Literal for each in (bare, *get_args(bare)))
+
 
 class Row(Struct, frozen=True):
     """One line of the reference table."""

@@ -51,7 +51,7 @@ def _read_milliseconds(text: str) -> float:
 
 def _read_exporters(text: str) -> bool:
     """Whether a list of exporters, as in ``OTEL_TRACES_EXPORTER``, sends OTLP."""
-    names = read_list(text)
+    names = read_list(text.lower())
     if names == ("none",):
         return False
     if "otlp" in names:

@@ -447,6 +447,34 @@ def test_the_variables_of_opentelemetry_work() -> None:
     assert otlp.disabled is True
 
 
+def test_the_enumerations_of_opentelemetry_may_be_in_any_case() -> None:
+    settings = load(
+        env={
+            "OTEL_EXPORTER_OTLP_COMPRESSION": "NONE",
+            "OTEL_EXPORTER_OTLP_LOGS_COMPRESSION": "GZip",
+            "OTEL_EXPORTER_OTLP_PROTOCOL": "HTTP/protobuf",
+            "OTEL_TRACES_SAMPLER": "Always_On",
+            "OTEL_METRICS_EXEMPLAR_FILTER": "ALWAYS_OFF",
+            "OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION": (
+                "BASE2_EXPONENTIAL_BUCKET_HISTOGRAM"
+            ),
+            "OTEL_TRACES_EXPORTER": "OTLP",
+            "OTEL_LOGS_EXPORTER": "None",
+        }
+    )
+    otlp = settings.otlp
+    assert (otlp.compression, otlp.logs_compression) == ("none", "gzip")
+    assert (otlp.protocol, settings.spans.sampler) == ("http/protobuf", "always_on")
+    assert (otlp.exemplars, otlp.histograms) == ("always_off", "base2_exponential_bucket_histogram")
+    assert (otlp.traces, otlp.logs) == (True, False)
+
+
+def test_our_own_enumerations_are_in_lower_case() -> None:
+    assert refusal({"STREAM_OTLP_COMPRESSION": "GZIP"}) == (
+        'otlp.compression = "GZIP" (from STREAM_OTLP_COMPRESSION) is not gzip or none'
+    )
+
+
 def test_ours_wins_over_the_variable_of_opentelemetry() -> None:
     env = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://theirs", "STREAM_OTLP_ENDPOINT": "http://ours"}
     assert load(env=env).otlp.endpoint == "http://ours"
