@@ -22,6 +22,8 @@ from .closed import CLOSED, why
 _READ_BYTES = 256 * 1024
 ACCESS_REFUSED, NOT_FOUND, PRECONDITION_FAILED = 403, 404, 406
 _NOT_ALLOWED = 530
+_PASSES = ("is reached", "is down")
+"""How the texts end that tell of a limit of connections, or of a virtual host that starts."""
 
 
 class ChannelClosedError(Exception):
@@ -196,8 +198,9 @@ class Connection:
             return RefusedError(
                 f"{self.place} refused the user name or password in the broker URL."
             )
-        if code == _NOT_ALLOWED and "limit" not in text and "down" not in text:
-            if "not found" in text:
+        # By its end: what comes before quotes names, and those may hold any words.
+        if code == _NOT_ALLOWED and not text.endswith(_PASSES):
+            if text.endswith("not found"):
                 return RefusedError(
                     f"{self.place} has no virtual host {vhost!r}: correct the path of the "
                     "broker URL (/ is written as %2F)."

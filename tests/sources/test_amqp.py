@@ -1,5 +1,6 @@
 import shutil
 import subprocess
+from urllib.parse import quote
 
 import anyio
 import pytest
@@ -393,6 +394,18 @@ async def test_a_virtual_host_of_others_is_refused(vhost):
     assert f"does not let user '{user}' use virtual host '/'" in error
 
 
+async def test_the_name_of_a_virtual_host_decides_nothing(vhost):
+    server, name = vhost.server, f"{vhost.name} is down, not found, limit"
+    server.api("PUT", f"vhosts/{quote(name)}")
+    try:
+        user = server.add_user(vhost.name)
+        error = await error_of(events_of(server.url(name, user=user, password="secret")))
+    finally:
+        server.api("DELETE", f"vhosts/{quote(name)}")
+    assert error.startswith("ForbiddenError: ")
+    assert f"does not let user '{user}' use virtual host '{name}'" in error
+
+
 # -- what is lost ------------------------------------------------------------------------------
 
 
@@ -405,6 +418,13 @@ async def test_a_server_that_speaks_something_else_is_lost(vhost):
     url = f"amqp://127.0.0.1:{vhost.server.management_port}//"
     error = await error_of(events_of(url))
     assert error.startswith("LostError: ")
+
+
+async def test_a_limit_of_connections_that_is_reached_is_lost(vhost):
+    vhost.server.api("PUT", f"vhost-limits/{vhost.name}/max-connections", {"value": 0})
+    error = await error_of(events_of(vhost.url()))
+    assert error.startswith("LostError: ")
+    assert error.endswith("closed the connection (530).")
 
 
 async def test_the_next_server_is_taken_where_the_first_is_away(vhost):
