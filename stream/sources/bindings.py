@@ -10,7 +10,7 @@ from itertools import islice
 
 from ..wire.keys import Layout, carries_tasks
 from .poll import Poll
-from .resp import Connection, Reply
+from .resp import Reply
 
 # Ten steps of 1000 keys cost the server about a millisecond; a database with a million results
 # is gone through in some minutes at the default interval.
@@ -51,13 +51,14 @@ class Bindings:
         """Return the bound queues.
 
         Args:
-            poll: which this look is part of; counts the binding sets that could not be read.
+            poll: which this look is part of; counts the binding sets that could not be read, and
+                those that are too many.
             names: queues known otherwise, for the exchanges that may have their names.
 
         Raises:
             LostError: the connection broke.
         """
-        await self._scan(poll.connection)
+        await self._scan(poll)
         guessed = {self._layout.binding_key(name) for name in islice(names, _MAX_NAMES)}
         exchanges = {
             key: exchange
@@ -82,24 +83,25 @@ class Bindings:
             self.routes[route] = queue if self.routes.get(route, queue) == queue else None
         return queues
 
-    async def _scan(self, connection: Connection) -> None:
+    async def _scan(self, poll: Poll) -> None:
         """Go on with the pass; at its end, replace what the pass before found."""
         for _ in range(_SCAN_STEPS if self._may_scan else 0):
             match = (self._layout.bindings, "COUNT", _SCAN_COUNT)
-            reply = (await connection.pipeline([("SCAN", self._cursor, "MATCH", *match)]))[0]
-            if not self._take(reply):
+            reply = (await poll.connection.pipeline([("SCAN", self._cursor, "MATCH", *match)]))[0]
+            if not self._take(reply, poll):
                 self._may_scan = False  # not granted: no reason to ask again on this connection
                 return
             if self._cursor == _START:
                 self._complete, self._pass = frozenset(self._pass), set()
                 return
 
-    def _take(self, reply: Reply) -> bool:
+    def _take(self, reply: Reply, poll: Poll) -> bool:
         match reply:
             case [bytes(cursor), list(found)]:
-                for key in found[: _MAX_EXCHANGES - len(self._pass)]:
-                    if isinstance(key, bytes):
-                        self._pass.add(key.decode(errors="replace"))
+                keys = {key.decode(errors="replace") for key in found if isinstance(key, bytes)}
+                fresh, room = sorted(keys - self._pass), _MAX_EXCHANGES - len(self._pass)
+                self._pass.update(fresh[:room])
+                poll.problems += max(0, len(fresh) - room)
                 self._cursor = cursor
                 return True
             case _:

@@ -193,6 +193,15 @@ async def test_queues_beyond_the_budget_of_messages_are_looked_at_in_the_next_po
     assert found == [[1_500, 1_500, 1_000, 1, 1], [1_000, 1, 1, 1_500, 1_500]]
 
 
+async def test_exchanges_beyond_those_that_are_read_are_counted(valkey):
+    with valkey.client() as client, client.pipeline(transaction=False) as pipe:
+        for number in range(503):
+            bind(pipe, f"e{number}", "q")
+        pipe.execute()
+    sample, problems = await one_sample(valkey)
+    assert (names(sample), problems) == (["q"], 3)
+
+
 async def test_the_least_urgent_message_counts_as_the_oldest(valkey):
     _, late = publish(valkey, 0, 9)
     sample, _ = await one_sample(valkey)
