@@ -10,7 +10,8 @@ so that what is new need not wait behind what an outage left. The *storer* takes
 the disk while the receiver is away or too slow.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Generic, TypeVar
 
@@ -80,7 +81,9 @@ class Delivery(Generic[T]):
         self._line = Line(target, backoff, tell)
         self._away = False  # the receiver has been failing for longer than our patience
         self._turn_of_disk = False
-        self._disk_from = 0.0  # on anyio's clock
+        self._disk_from = 0.0  # on anyio's clock, as the next
+        self._disk_until = float("inf")  # then work of the disk is abandoned
+        self._shelters: set[anyio.CancelScope] = set()
         self._hand: list[Batch] = []  # what has no fate yet of the batch that is being sent
         self._stored: Batch | None = None  # what that came from, where it came from the disk
         self._limiter = anyio.CapacityLimiter(1)  # of encoding
@@ -113,18 +116,20 @@ class Delivery(Generic[T]):
         """Send what waits, for at most *seconds*; store or drop the rest.
 
         Returns how many items were dropped. A request that hangs is abandoned: its thread ends
-        with the request's own timeout.
+        with the request's own timeout. So is a disk that hangs: what it did not take is dropped.
         """
         end = anyio.current_time() + seconds
-        if self._scope is not None and self._ended is not None:
+        if self._scope is not None:
             await self._send_rest(
                 seconds if self._store is None else seconds * (1 - _STORING_SHARE)
             )
-            if self._scope is not None:
-                self._scope.cancel()
+        self._bound_disk(max(end, anyio.current_time() + _LEAST_STORING))
+        if self._scope is not None:
+            self._scope.cancel()
+        if self._ended is not None:
             await self._ended.wait()
         if self._store is not None:
-            with anyio.move_on_after(max(end - anyio.current_time(), _LEAST_STORING)):
+            with anyio.CancelScope(deadline=self._disk_until):
                 await self._store_rest(self._store)
         return self._buffer.close()
 
@@ -159,13 +164,14 @@ class Delivery(Generic[T]):
     async def _send_stored(self, store: Store) -> None:
         """Send the oldest batch on disk, where it stays until its fate is known."""
         await self._rest(self._line.pause)
-        with anyio.CancelScope(shield=True):
+        batch = None
+        with self._shelter():
             batch = await store.oldest()
             self._hand = [] if batch is None else [batch]
             self._stored = batch
         if batch is not None:
             await self._deliver()
-            with anyio.CancelScope(shield=True):  # or the next process sends it again
+            with self._shelter():  # or the next process sends it again
                 await store.done()
             self._stored = None
         elif self._buffer.spooled:
@@ -192,14 +198,17 @@ class Delivery(Generic[T]):
     async def _leave(self) -> None:
         """Leave what came from the disk there; it is taken again when it is to be sent again."""
         if self._store is not None:
-            with anyio.CancelScope(shield=True):
+            with self._shelter():
                 self._hand[:] = await self._store.leave(self._hand)
-            self._stored = None
+                self._stored = None
 
     async def _put_away(self, batch: Batch) -> bool:
         """Store a batch from memory; False where it is to be sent although nobody may take it."""
-        readable = anyio.current_time() >= self._disk_from
-        return readable and self._store is not None and await self._store.put(batch)
+        stored = False
+        if self._store is not None and anyio.current_time() >= self._disk_from:
+            with self._shelter():
+                stored = await self._store.put(batch)
+        return stored
 
     async def _conclude(self, batch: Batch, outcome: Decided) -> list[Batch]:
         """Account for a batch; return its halves where they are to be sent instead."""
@@ -236,7 +245,8 @@ class Delivery(Generic[T]):
                 with anyio.move_on_after(self._batch_age):
                     await self._buffer.until(lambda: len(self._buffer) >= self._batch_items)
             if self._is_excessive():
-                with anyio.CancelScope(shield=True):
+                stored = False
+                with self._shelter():
                     stored = await self._store_one(store)
                 if not stored:
                     await anyio.sleep(_DISK_PAUSE)
@@ -272,6 +282,25 @@ class Delivery(Generic[T]):
             await store.done()
             self._stored = None
         return True
+
+    @contextmanager
+    def _shelter(self) -> Iterator[None]:
+        """Shield work of the disk from a cancel, until a flush has no more time for it.
+
+        What is in it may then be left undone: nothing after it may rely on that.
+        """
+        with anyio.CancelScope(shield=True, deadline=self._disk_until) as scope:
+            self._shelters.add(scope)
+            try:
+                yield
+            finally:
+                self._shelters.discard(scope)
+
+    def _bound_disk(self, until: float) -> None:
+        """Let all work of the disk end by then."""
+        self._disk_until = until
+        for scope in self._shelters:
+            scope.deadline = until
 
     # -- encoding, waiting ---------------------------------------------------------------------
 

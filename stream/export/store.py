@@ -1,7 +1,10 @@
 """The spool as the event loop sees it: disk work in a thread, and the books kept along with it."""
 
+import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import anyio
 from anyio import to_thread
@@ -11,6 +14,11 @@ from ..errors import ConfigError
 from ..occurrences import Drop, Signal, SpoolFailed, Tell
 from .batch import Batch
 from .spool import Spool
+
+R = TypeVar("R")
+
+_CLOSING = 1.0
+"""Seconds for the last of a disk: it may hang."""
 
 
 class Books(Protocol):
@@ -42,6 +50,9 @@ class SpoolStatistics(Struct, frozen=True, gc=False):
 class Store:
     """Batches of one signal on disk. `open` first; one caller at a time for each method.
 
+    A call that is cancelled is abandoned, because a disk may hang: whether it was done is then not
+    known, and not in the books.
+
     Args:
         directory: the spool's own.
         max_bytes: size of its files.
@@ -56,6 +67,7 @@ class Store:
         self._tell = tell
         self._spool: Spool | None = None
         self._limiter = anyio.CapacityLimiter(1)  # the spool takes one call at a time
+        self._turn = threading.Lock()  # likewise: the limiter does not count an abandoned one
 
     async def open(self) -> None:
         """Open the spool and accept what an earlier process left in it.
@@ -73,7 +85,7 @@ class Store:
         """Write a batch that was taken from the buffer; False where the disk does not take it."""
         spool = self._opened()
         try:
-            await to_thread.run_sync(spool.append, batch, limiter=self._limiter)
+            await self._in_thread(partial(spool.append, batch))
         except OSError as exc:
             self._failed(exc)
             return False
@@ -88,7 +100,7 @@ class Store:
         """
         spool = self._opened()
         try:
-            batch = await to_thread.run_sync(spool.oldest, limiter=self._limiter)
+            batch = await self._in_thread(spool.oldest)
         except OSError as exc:
             self._failed(exc)
             return None
@@ -101,7 +113,7 @@ class Store:
         """The batch in hand has met its fate."""
         spool = self._opened()
         try:
-            await to_thread.run_sync(spool.done, limiter=self._limiter)
+            await self._in_thread(spool.done)
         except OSError as exc:  # it may be delivered once more
             self._failed(exc)
 
@@ -111,22 +123,32 @@ class Store:
         Returns those of *batches* that are not there any more, because it was evicted.
         """
         spool = self._opened()
-        if not await to_thread.run_sync(spool.release, limiter=self._limiter):
+        if not await self._in_thread(spool.release):
             return batches
         self._books.spool(sum(batch.items for batch in batches))
         return []
 
     async def close(self) -> None:
-        """Free the directory for another process. Safe twice."""
+        """Free the directory for another process; a disk that hangs does it later. Safe twice."""
         if self._spool is not None:
             spool, self._spool = self._spool, None
-            await to_thread.run_sync(spool.close, limiter=self._limiter)
+            with anyio.move_on_after(_CLOSING):
+                await self._in_thread(spool.close)
 
     def statistics(self) -> SpoolStatistics:
         """Return how it stands."""
         if self._spool is None:
             return SpoolStatistics(0, 0)
         return SpoolStatistics(self._spool.size_bytes, self._spool.damaged)
+
+    async def _in_thread(self, work: Callable[[], R]) -> R:
+        """Wait for disk work; where that is cancelled the work goes on, and its result is lost."""
+
+        def in_turn() -> R:
+            with self._turn:
+                return work()
+
+        return await to_thread.run_sync(in_turn, limiter=self._limiter, abandon_on_cancel=True)
 
     def _opened(self) -> Spool:
         if self._spool is None:

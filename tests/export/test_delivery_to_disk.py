@@ -2,9 +2,11 @@
 
 import resource
 import shutil
+import threading
 
 import anyio
 import pytest
+from anyio import to_thread
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -303,6 +305,68 @@ async def test_a_flush_without_any_time_stores_what_waits(tmp_path, monkeypatch)
         rig.buffer.extend(drafts(8))
         assert await rig.delivery.flush(0) == 0
         assert rig.ledger.spooled == 8
+
+
+@pytest.fixture
+def hung(monkeypatch):
+    """Makes a method of the spool hang; returns the event that says that it was called."""
+    end = threading.Event()
+
+    def hang(name):
+        called = threading.Event()
+        work = getattr(Spool, name)
+
+        def hanging(*args):
+            called.set()
+            end.wait()
+            return work(*args)
+
+        monkeypatch.setattr(Spool, name, hanging)
+        return called
+
+    monkeypatch.setattr("stream.export.delivery._LEAST_STORING", 0.05)
+    monkeypatch.setattr("stream.export.store._CLOSING", 0.05)
+    yield hang
+    end.set()
+
+
+async def test_a_flush_does_not_wait_for_a_disk_that_hangs_while_it_writes(tmp_path, hung):
+    hung("append")
+    async with running(Rig(nowhere(), spool=tmp_path, patience=1000)) as rig:
+        rig.buffer.extend(drafts(8))
+        await rig.failure()
+        assert await rig.delivery.flush(0) == 8
+
+    assert (rig.ledger.dropped[Drop.SHUTDOWN], rig.ledger.spooled) == (8, 0)
+
+
+@pytest.mark.parametrize("step", ["oldest", "done"])
+async def test_a_flush_does_not_wait_for_a_disk_that_hangs_while_it_reads(
+    receiver, tmp_path, hung, step
+):
+    async with running(Rig(nowhere(), spool=tmp_path)) as rig:
+        rig.buffer.extend(drafts(4))
+        await rig.spooled(4)
+    called = hung(step)
+    async with running(Rig(receiver.url, spool=tmp_path)) as rig:
+        await to_thread.run_sync(called.wait)
+        rig.buffer.extend(drafts(3, start=5))
+        assert await rig.delivery.flush(0.05) == 3
+
+    assert rig.ledger.dropped[Drop.SHUTDOWN] == 3
+    assert rig.ledger.sent + rig.ledger.spooled == 4
+
+
+async def test_a_flush_does_not_wait_for_a_storer_whose_disk_hangs(receiver, tmp_path, hung):
+    called = hung("append")
+    receiver.script(Answer(hang=True))
+    async with running(Rig(receiver.url, spool=tmp_path, limit=10, patience=1000)) as rig:
+        rig.buffer.extend(drafts(10))
+        await to_thread.run_sync(called.wait)
+        assert await rig.delivery.flush(0.05) == 10
+        receiver.release()
+
+    assert rig.ledger.dropped[Drop.SHUTDOWN] == 10
 
 
 async def test_the_circuit_closes_when_the_receiver_is_back(receiver, tmp_path):
