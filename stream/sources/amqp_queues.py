@@ -6,9 +6,9 @@ it is asked on a channel of no other use. Each such refusal is a line in RabbitM
 absent queue is asked for again ever more rarely.
 
 AMQP cannot list queues: those that are measured are configured, were seen in events, or are
-Celery's default. With the management API it is those that it lists, and what consumers hold is
-known too. Queues of Celery's native delayed delivery hold tasks until their ETA: they are no
-backlog, and are told as one number apart.
+Celery's default. With the management API those that it lists stand in for the default, and what
+consumers hold is known too. Queues of Celery's native delayed delivery hold tasks until their ETA:
+they are no backlog, and are told as one number apart.
 """
 
 import re
@@ -172,15 +172,16 @@ class RabbitMqQueues:
         )
 
     async def _ask_management(self, poll: "_Poll") -> dict[str, ManagedQueue] | None:
-        """Queues by name that hold tasks; None where they cannot be asked for."""
+        """Queues by name, also those that hold no tasks; None where they cannot be asked for."""
         if self._management is None:
             return None
         try:
-            queues = await self._management.queues()
+            listing = await self._management.listing()
         except LostError:  # AMQP goes on without it
             poll.problems += 1
             return None
-        return {queue.name: queue for queue in queues if self._holds_tasks(queue)}
+        poll.problems += listing.missing
+        return {queue.name: queue for queue in listing.queues}
 
     def _holds_tasks(self, queue: ManagedQueue) -> bool:
         name = queue.name
@@ -191,7 +192,10 @@ class RabbitMqQueues:
         if managed is None:
             others = [DEFAULT_QUEUE, _DELAYED[0], *sorted(self._known())]
         else:
-            others = sorted(managed)
+            taskless = {each.name for each in managed.values() if not self._holds_tasks(each)}
+            # What events name as well, and first: the list may be cut.
+            known, listed = {*self._known()} - taskless, managed.keys() - taskless
+            others = [*sorted(known), *sorted(listed)]
         return list(dict.fromkeys((*self._configured, *others)))
 
 

@@ -65,6 +65,7 @@ class _Row(Struct, frozen=True, gc=False):
 class _Page(Struct, frozen=True):
     items: list[_Row]
     page_count: int = 1
+    filtered_count: int = 0  # rows on all pages
 
 
 class ManagedQueue(Struct, frozen=True, gc=False):
@@ -83,6 +84,14 @@ class ManagedQueue(Struct, frozen=True, gc=False):
     """Messages a second that consumers take."""
     acknowledged: float | None = None
     """Messages a second that consumers have done with."""
+
+
+class Listing(Struct, frozen=True):
+    """The queues of a virtual host, as far as they are asked for."""
+
+    queues: list[ManagedQueue]
+    missing: int
+    """Those on further pages."""
 
 
 _decode = msgspec.json.Decoder(_Page).decode
@@ -130,17 +139,31 @@ class Management:
         """Ask for the queues, at most 1000.
 
         Raises:
+            LostError: as `listing`.
+            RefusedError: as `listing`.
+        """
+        return (await self.listing()).queues
+
+    async def listing(self) -> Listing:
+        """Ask for the queues, at most 1000, and how many more there are.
+
+        Raises:
             LostError: no answer, or none that can be read.
             RefusedError: the user may not ask.
         """
         return await anyio.to_thread.run_sync(self._all_pages, abandon_on_cancel=True)
 
-    def _all_pages(self) -> list[ManagedQueue]:
+    def _all_pages(self) -> Listing:
         with requests.Session() as session:
             user, password = self._auth
             # Of text requests makes latin-1, and RabbitMQ takes UTF-8.
             session.auth = HTTPBasicAuth(user.encode(), password.encode())
-            return [_managed(row) for page in self._pages(session) for row in page.items]
+            pages = list(self._pages(session))
+        queues = [_managed(row) for page in pages for row in page.items]
+        # Between two pages queues come and go: only what is on further pages is missing.
+        is_cut = pages[-1].page_count > len(pages)
+        missing = max(0, pages[-1].filtered_count - len(queues)) if is_cut else 0
+        return Listing(queues, missing)
 
     def _pages(self, session: requests.Session) -> Iterator[_Page]:
         for number in range(1, _MAX_PAGES + 1):

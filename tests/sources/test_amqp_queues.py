@@ -7,7 +7,7 @@ from kombu import Connection
 from stream.events import QueueSample
 from stream.sources.amqp_address import parse
 from stream.sources.amqp_queues import Absences, RabbitMqQueues
-from stream.sources.rabbitmq_management import Kind, ManagedQueue, Management
+from stream.sources.rabbitmq_management import Kind, Listing, ManagedQueue, Management
 from tests.rabbitmq import free_low_port
 from tests.servers import wait_until
 from tests.sources.redis_helpers import error_of, running
@@ -210,6 +210,38 @@ async def test_an_api_that_is_away_costs_what_only_it_tells(rabbitmq):
     assert (ready(sample), told[0].problems) == ({"celery": 1}, 1)
 
 
+class Cut:
+    """The management API of a broker with more queues than are asked for."""
+
+    async def listing(self):
+        return Listing([ManagedQueue("listed", Kind.CLASSIC)], missing=7)
+
+
+async def test_queues_that_the_list_lacks_are_counted_and_those_heard_of_are_measured(rabbitmq):
+    for name in ("heard", "listed", "other"):
+        declare(rabbitmq, name)
+    told = []
+    source = RabbitMqQueues(
+        parse(rabbitmq.url()),
+        "main",
+        known=lambda: ("heard",),
+        tell=told.append,
+        management=Cut(),
+    )
+    sample = await sample_of(source)
+    assert (set(ready(sample)), told[0].problems) == ({"heard", "listed"}, 7)
+
+
+async def test_a_queue_that_was_heard_of_and_holds_no_tasks_is_left_out(rabbitmq):
+    declare(rabbitmq, "celery")
+    told = []
+    with rabbitmq.channel() as channel:
+        channel.queue_declare("mine", exclusive=True)
+        source = queues_of(rabbitmq, managed=True, known=("mine",), told=told)
+        sample = await sample_of(source, ready)
+    assert (set(ready(sample)), told[0].problems) == ({"celery"}, 0)
+
+
 @pytest.mark.parametrize("case", ["password", "tag"])
 async def test_an_api_that_refuses_the_user_is_refused_with_what_grants_it(rabbitmq, case):
     user = rabbitmq.server.add_user(rabbitmq.name)
@@ -248,6 +280,14 @@ async def test_more_queues_than_one_page_holds_are_read(rabbitmq):
             channel.queue_declare(f"q{number}", durable=False, auto_delete=False)
     management = Management(rabbitmq.server.management, rabbitmq.name)
     assert len(await management.queues()) == 501
+
+
+async def test_the_api_tells_how_many_queues_there_are_besides(rabbitmq, monkeypatch):
+    monkeypatch.setattr("stream.sources.rabbitmq_management._PAGE", 1)
+    for name in ("a", "b", "c", "d", "e"):
+        declare(rabbitmq, name)
+    listing = await Management(rabbitmq.server.management, rabbitmq.name).listing()
+    assert (len(listing.queues), listing.missing) == (2, 3)
 
 
 @pytest.mark.parametrize("url", ["", "ftp://host", "http://", "http://me:hidden@host:port"])

@@ -42,6 +42,33 @@ def api_of(monkeypatch):
 EMPTY = {"items": []}
 
 
+def pages_of(count):
+    """The two first pages of so many queues."""
+    rows = [{"name": f"q{number}"} for number in range(count)]
+    return [
+        {
+            "items": rows[start : start + 500],
+            "page_count": -(-count // 500),
+            "filtered_count": count,
+        }
+        for start in (0, 500)
+    ]
+
+
+@pytest.mark.parametrize(("count", "missing"), [(1000, 0), (1001, 1), (2345, 1345)])
+async def test_queues_beyond_the_pages_that_are_read_are_counted(api_of, count, missing):
+    api_of(*pages_of(count))
+    listing = await Management("http://host", "/").listing()
+    assert (len(listing.queues), listing.missing) == (1000, missing)
+
+
+async def test_a_queue_that_goes_between_two_pages_is_not_missing(api_of):
+    first, second = pages_of(900)
+    second["items"].pop()
+    api_of(first, second)
+    assert (await Management("http://host", "/").listing()).missing == 0
+
+
 async def test_user_and_password_are_sent_as_utf_8(api_of):
     api = api_of(EMPTY)
     await Management("http://j%C3%BCrgen:%E2%82%AC@host", "/").queues()
