@@ -26,6 +26,7 @@ from .occurrences import (
     ItemsRecovered,
     ItemsSpooled,
     Occurrence,
+    PositionFailed,
     QueuesPolled,
     RecordsLost,
     SourceLost,
@@ -174,6 +175,17 @@ class OccurrenceLog:
                     self._log.warning("export.spooling", signal=signal)
             case ItemsRecovered(signal, count, damaged):
                 self._log.info("spool.recovered", signal=signal, items=count, damaged=damaged)
+            case SpoolFailed(signal, reason):
+                if self._disks.get(signal) != reason:
+                    self._disks[signal] = reason
+                    self._log.error("spool.failed", signal=signal, reason=reason)
+            case PositionFailed(source, reason):
+                self._log.error("position.failed", source=source, reason=reason)
+            case _:
+                self._capture(occurrence)
+
+    def _capture(self, occurrence: Occurrence) -> None:
+        match occurrence:
             case CaptureOpened(path):
                 self._log.info("capture.opened", path=path)
             case CaptureFailed(reason):
@@ -182,9 +194,5 @@ class OccurrenceLog:
                 if unrecorded not in self._unrecorded:
                     self._unrecorded.add(unrecorded)
                     self._log.error("capture.incomplete", reason=unrecorded, count=count)
-            case SpoolFailed(signal, reason):
-                if self._disks.get(signal) != reason:
-                    self._disks[signal] = reason
-                    self._log.error("spool.failed", signal=signal, reason=reason)
             case _:
                 pass

@@ -182,6 +182,14 @@ class CaptureFailed(Struct, frozen=True, gc=False):
     """What the system said; one line."""
 
 
+class PositionFailed(Struct, frozen=True, gc=False):
+    """The disk does not take how far a stream was read; reading goes on."""
+
+    source: str
+    reason: str
+    """What the system said; one line."""
+
+
 class RecordsLost(Struct, frozen=True, gc=False):
     """Lines for stdout that nobody took in time."""
 
@@ -206,6 +214,7 @@ Occurrence: TypeAlias = (
     | FramesUnrecorded
     | CaptureOpened
     | CaptureFailed
+    | PositionFailed
     | RecordsLost
 )
 

@@ -16,6 +16,7 @@ from stream.occurrences import (
     FramesReceived,
     FramesShed,
     ItemsDropped,
+    PositionFailed,
     QueuesPolled,
     RecordsLost,
     Signal,
@@ -244,3 +245,13 @@ def test_a_key_that_cannot_be_read_is_told_when_that_begins_and_when_it_is_anoth
     told = lines_of(*map(polled, ["no LINDEX", "no LINDEX", "no ZCARD", None, "no ZCARD"]))
     assert {line["event"] for line in told} == {"queues.unreadable"}
     assert [line["reason"] for line in told] == ["no LINDEX", "no ZCARD", "no ZCARD"]
+
+
+def test_a_position_that_cannot_be_kept_is_told_with_its_source():
+    (line,) = lines_of(PositionFailed("orders", "Read-only file system"))
+    assert line == {
+        "event": "position.failed",
+        "level": "error",
+        "source": "orders",
+        "reason": "Read-only file system",
+    }

@@ -26,6 +26,7 @@ from ..occurrences import (
     ItemsSpooled,
     LoopDelayed,
     Occurrence,
+    PositionFailed,
     QueuesPolled,
     RecordsLost,
     Signal,
@@ -176,6 +177,7 @@ class SelfTelemetry:
                 | ItemsRecovered()
                 | CaptureOpened()
                 | CaptureFailed()
+                | PositionFailed()
             ):
                 pass  # read from the ledger, which balances
             case (

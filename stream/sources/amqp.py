@@ -18,13 +18,13 @@ import anyio
 
 from ..errors import LostError
 from ..events import Frame, Subscribed
-from ..occurrences import SourceLost, SourceOpened, Tell
+from ..occurrences import PositionFailed, SourceLost, Tell
 from . import amqp_frames as frames
 from .amqp_address import AmqpAddress
 from .amqp_connection import ChannelClosedError, Connection
 from .amqp_frames import Received
 from .amqp_login import connect
-from .amqp_position import SECONDS, Position
+from .amqp_position import Position
 from .amqp_queue import Bounds, Opened, OwnQueue, Retain
 from .amqp_watch import Acknowledgements, Watch
 from .base import Put
@@ -188,8 +188,7 @@ class AmqpEvents:
         problem, told = self._position.problem, self._problem
         self._problem = problem
         if problem is not None and problem != told:
-            self._tell(SourceLost(self.name, problem, SECONDS))
-            self._tell(SourceOpened(self.name, self._epoch))  # it is read all the same
+            self._tell(PositionFailed(self.name, problem))
 
     async def _hand_over(self, received: Received, put: Put, expected: int | None) -> None:
         if expected is not None and (received.first_offset or 0) > expected:

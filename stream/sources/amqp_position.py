@@ -8,7 +8,7 @@ a crash the messages of the last second come again, and the engine knows them.
 from pathlib import Path
 from typing import Final
 
-SECONDS: Final = 1.0
+_SECONDS: Final = 1.0
 """Between two writes, also where the last one failed."""
 _MAX_DIGITS = 20
 
@@ -22,7 +22,7 @@ class Position:
 
     def __init__(self, file: Path) -> None:
         self.problem: str | None = None
-        """Why the file cannot be written, in a sentence; None where it can."""
+        """Why the file cannot be written, as the system says; None where it can."""
         self._file = file
         self._offset = self._read()
         self._written = self._offset
@@ -44,7 +44,7 @@ class Position:
         try:
             self._file.unlink(missing_ok=True)
         except OSError as exc:
-            self.problem = _sentence(exc)
+            self.problem = _reason(exc)
 
     def advance(self, offset: int, at: float) -> None:
         """Note an offset; *at* is any clock's seconds.
@@ -53,7 +53,7 @@ class Position:
         restart, and to stop would cost what is read.
         """
         self._offset = offset
-        if at - self._written_at >= SECONDS:
+        if at - self._written_at >= _SECONDS:
             self._written_at = at
             self._write(offset)
 
@@ -75,10 +75,10 @@ class Position:
             beside.write_text(f"{offset}\n", encoding="ascii")
             beside.replace(self._file)
         except OSError as exc:
-            self.problem = _sentence(exc)
+            self.problem = _reason(exc)
         else:
             self._written, self.problem = offset, None
 
 
-def _sentence(exc: OSError) -> str:
-    return f"The position file cannot be written: {exc.strerror}."
+def _reason(exc: OSError) -> str:
+    return exc.strerror or type(exc).__name__

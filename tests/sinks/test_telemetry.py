@@ -22,6 +22,7 @@ from stream.occurrences import (
     ItemsSpooled,
     LoopDelayed,
     Occurrence,
+    PositionFailed,
     QueuesPolled,
     RecordsLost,
     Signal,
@@ -61,6 +62,7 @@ EVERY = (
     FramesUnrecorded(Unrecorded.FULL, 4),
     CaptureOpened("captures/a.jsonl.zst"),
     CaptureFailed("No space left on device"),
+    PositionFailed("main", "No space left on device"),
 )
 
 

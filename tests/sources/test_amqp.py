@@ -7,7 +7,7 @@ import pytest
 
 from stream.errors import LostError
 from stream.events import Message, Subscribed, Transport
-from stream.occurrences import SourceLost, SourceOpened
+from stream.occurrences import PositionFailed, SourceLost
 from stream.sources.amqp_position import Position
 from stream.sources.amqp_queue import Bounds, Retain
 from tests.needs import lacking
@@ -311,8 +311,7 @@ async def test_a_position_that_cannot_be_kept_is_told_once_and_reading_goes_on(v
                 publish(channel, b"{}")
                 await messages(run, number)
         assert run.error is None
-    reason = "The position file cannot be written: No such file or directory."
-    assert told == [SourceLost("main", reason, 1.0), SourceOpened("main", 1)]
+    assert told == [PositionFailed("main", "No such file or directory")]
 
 
 async def test_a_stream_needs_a_position():

@@ -45,7 +45,7 @@ def test_a_file_that_cannot_be_written_is_tried_again_and_the_offset_known_meanw
     position = Position(file)
     position.advance(5, at=0.0)
     assert position.next == 6
-    assert position.problem == "The position file cannot be written: No such file or directory."
+    assert position.problem == "No such file or directory"
     file.parent.mkdir()
     position.advance(6, at=0.9)
     assert Position(file).next is None
