@@ -197,15 +197,14 @@ class Workers:
         One that said goodbye goes on with what it runs: a warm shutdown waits for it, and sends
         no heartbeats meanwhile. One that was given up and got work since has to be again.
         """
-        silent = now - max(lane.beat_at, self.deaf_until)
+        silent = self._silence(lane.beat_at, now)
         graces = self._graces
         if silent > 2 * lane.freq:
             self._missed(lane, lane.measure())
         if lane.state is WorkerState.OFFLINE:
             return lane.holds_work and silent > self._patience(lane)
         if lane.state is WorkerState.LOST:
-            unheard = now - max(lane.heard_at, self.deaf_until)
-            return lane.holds_work and unheard > self._patience(lane)
+            return lane.holds_work and self._silence(lane.heard_at, now) > self._patience(lane)
         if silent > self._patience(lane):
             self._change(lane, WorkerState.LOST, now)
             return True
@@ -218,12 +217,16 @@ class Workers:
 
         True once: the broker has it again.
         """
-        silent = now - max(lane.beat_at, self.deaf_until)
+        silent = self._silence(lane.beat_at, now)
         left = lane.state is WorkerState.OFFLINE and silent > self._graces.offline
         if not (left and lane.holds_work) or lane.gave_back:
             return False
         lane.gave_back = True
         return True
+
+    def _silence(self, since: float, now: float) -> float:
+        """Seconds since then, without those in which nobody could be heard."""
+        return now - max(since, self.deaf_until)
 
     def _patience(self, lane: Lane) -> float:
         newest = self._newest.get(lane.hostname)
