@@ -22,8 +22,8 @@ SEPARATOR = "\x06\x16"
 """kombu's default of the transport option ``sep``."""
 _BINDING = "_kombu.binding."
 
-_MAX_RETRIES = 2**31
 _MOST_SECONDS = 1e9
+_MAX_RETRIES = 2**31
 """Beyond it no number is one: what says so was not written by Celery."""
 
 
