@@ -114,8 +114,12 @@ class Watched:
         The sentinel that leads a failover knows of it some 80 ms before the others.
         """
         before = {self.master.port}
-        wait_for(lambda: len(ports := self.master_ports()) == 1 and ports != before)
-        server = self.server(self.master_ports().pop())
+
+        def moved_to() -> int:
+            ports = self.master_ports()
+            return ports.pop() if len(ports) == 1 and ports != before else 0
+
+        server = self.server(wait_for(moved_to))
         wait_for(lambda: role(server) == "master")
         return server
 
